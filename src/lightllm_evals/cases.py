@@ -1,0 +1,201 @@
+"""A benchmark's samples as cases, and a case as the request that it needs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lightllm_evals.benchmark import Benchmark, Variant
+from lightllm_evals.errors import ConfigError, DatasetError
+from lightllm_evals.fingerprint import code_hash, digest_all, prompt_hash, sample_hash
+from lightllm_evals.records import Api, Message, Request, Sample, SamplingParams
+from lightllm_evals.settings import Settings
+from lightllm_evals.shard import Shard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One completion of one sample, in one form of its benchmark.
+
+    Attributes:
+        benchmark: What the eval module declares.
+        variant_name: The form in use.
+        sample: The sample.
+        repeat: 0 for the first completion of the sample.
+        id: What stands in brackets in the pytest node id.
+    """
+
+    benchmark: Benchmark
+    variant_name: str
+    sample: Sample
+    repeat: int
+    id: str
+
+    def __repr__(self) -> str:
+        return f"Case({self.benchmark.name}, {self.id})"
+
+    @property
+    def variant(self) -> Variant:
+        """The form in use."""
+        return self.benchmark.variants[self.variant_name]
+
+    def answer(self, text: str) -> str:
+        """Returns what is judged of a completion's text."""
+        return self.variant.answer(self.sample, text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CasePlan:
+    """The cases of one benchmark, out of all samples that its data set has."""
+
+    cases: tuple[Case, ...]
+    variant_name: str
+    num_samples: int
+    samples: tuple[Sample, ...]
+
+    @property
+    def num_samples_total(self) -> int:
+        """How many samples the data set has."""
+        return len(self.samples)
+
+
+def plan_cases(
+    benchmark: Benchmark,
+    *,
+    variant: str | None,
+    api: Api,
+    limit: float,
+    repeats: int,
+    shard: Shard | None = None,
+) -> CasePlan:
+    """Returns the cases of a benchmark in the data set's order.
+
+    A shard has its part of the first ``limit`` samples: all shards together are that run.
+
+    Raises:
+        ConfigError: There is no such variant.
+        DatasetError: The data set has no sample, or two with one id.
+    """
+    name = benchmark.variant_name(variant, api)
+    samples = list(benchmark.samples())
+    if not samples:
+        raise DatasetError(f"{benchmark.name} has no samples: its source is empty.")
+    ids = {sample.id for sample in samples}
+    if len(ids) < len(samples):
+        raise DatasetError(
+            f"{benchmark.name} has {len(samples)} samples but {len(ids)} different ids; "
+            "every sample needs its own."
+        )
+    chosen = samples if math.isinf(limit) else samples[: int(limit)]
+    if shard is not None:
+        chosen = [sample for sample in chosen if shard.has(sample.id)]
+    return CasePlan(
+        cases=tuple(_cases(benchmark, name, chosen, repeats)),
+        variant_name=name,
+        num_samples=len(chosen),
+        samples=tuple(samples),
+    )
+
+
+def _cases(
+    benchmark: Benchmark, variant_name: str, samples: list[Sample], repeats: int
+) -> Iterator[Case]:
+    for sample in samples:
+        for repeat in range(repeats):
+            yield Case(
+                benchmark=benchmark,
+                variant_name=variant_name,
+                sample=sample,
+                repeat=repeat,
+                id=sample.id if repeats == 1 else f"{sample.id}-{repeat}",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
+    """What profile and command line add to every request of a run.
+
+    Attributes:
+        api: The interface to use for prompts that are not chats.
+        params: Sampling parameters that beat the benchmark's.
+        extra_stops: Stop texts added to the benchmark's.
+    """
+
+    api: Api = "generate"
+    params: Mapping[str, Any] = field(default_factory=dict)
+    extra_stops: tuple[str, ...] = ()
+
+
+def build_request(case: Case, request_id: str, options: RequestOptions) -> Request:
+    """Returns the request that a case needs; the same every time for the same arguments.
+
+    Raises:
+        ConfigError: The form's prompt is neither text nor turns.
+    """
+    variant = case.variant
+    prompt = variant.prompt(case.sample)
+    params = replace(
+        SamplingParams(
+            max_new_tokens=variant.max_new_tokens,
+            stop_sequences=tuple(dict.fromkeys((*variant.stop, *options.extra_stops))),
+        ),
+        **options.params,
+    )
+    request = Request(
+        id=request_id,
+        params=params,
+        prefix=variant.prefix(case.sample),
+        repeat=case.repeat,
+    )
+    if not isinstance(prompt, str):
+        return replace(request, messages=_turns(case, prompt), api="chat")
+    if options.api == "chat":
+        return replace(request, messages=(Message(role="user", content=prompt),), api="chat")
+    return replace(request, prompt=prompt, api=options.api)
+
+
+def benchmark_fingerprint(
+    plan: CasePlan, case: Case, options: RequestOptions, test: Callable[..., Any]
+) -> dict[str, str]:
+    """Returns the hashes of all that a benchmark's scores depend on, whatever part of it is run.
+
+    Args:
+        plan: The benchmark's plan.
+        case: Any of its cases.
+        options: What is added to every request.
+        test: The function that judges an answer.
+    """
+    requests = (build_request(replace(case, sample=s), "", options) for s in plan.samples)
+    return {
+        "dataset": digest_all(sample_hash(sample) for sample in plan.samples),
+        "prompt": digest_all(prompt_hash(request) for request in requests),
+        "postprocessing": code_hash(case.variant.answer),
+        "scorer": code_hash(test),
+    }
+
+
+def _turns(case: Case, prompt: Any) -> tuple[Message, ...]:
+    turns = tuple(prompt)
+    if not turns or not all(isinstance(turn, Message) for turn in turns):
+        raise ConfigError(
+            f"The prompt of {case.benchmark.name} ({case.variant_name}) must be text or a "
+            f"sequence of Message, not {type(prompt).__name__}."
+        )
+    return turns
+
+
+def request_options(
+    settings: Settings,
+    *,
+    profile_api: Api | None = None,
+    profile_params: Mapping[str, Any] | None = None,
+    extra_stops: tuple[str, ...] = (),
+) -> RequestOptions:
+    """Returns the options of a run's requests; the command line beats the profile."""
+    return RequestOptions(
+        api=settings.api or profile_api or "generate",
+        params={**(profile_params or {}), **settings.params},
+        extra_stops=extra_stops,
+    )

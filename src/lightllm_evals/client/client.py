@@ -1,0 +1,154 @@
+"""One LightLLM server as a thing that completes requests."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+
+from lightllm_evals.client.address import base_url
+from lightllm_evals.client.asking import GENERATION_TIMEOUT_S, Asker
+from lightllm_evals.client.attempt import Attempts
+from lightllm_evals.client.failures import TransientError, located
+from lightllm_evals.client.probe import probe
+from lightllm_evals.client.rate import RateLimit
+from lightllm_evals.client.retry import Backoff, retrying
+from lightllm_evals.client.transport import Transport
+from lightllm_evals.errors import RequestError
+from lightllm_evals.records import Completion, Request, ServerInfo
+
+
+class Client:
+    """One replica of a LightLLM server; thread-safe.
+
+    Args:
+        url: Its address, as ``base_url`` takes it.
+        info: What a probe found out; ``probe`` fills it in, None is tolerant of both dialects.
+        request_timeout_s: Hard deadline of each attempt; one that passes is not tried again,
+            since a server that hangs once would hang every time.
+        retries: Further attempts after one that failed in a way that the next may not.
+        stream: Ask for streams, which measures TTFT and TPOT.
+        rate: Limit on requests a second, shared with other clients of the process.
+        clock: Monotonic seconds, for waits and measured times.
+        sleep: Waits between attempts; by default one that ``cancel_all`` cuts short.
+        rng: Uniform in [0, 1), for the jitter of waits.
+
+    Attributes:
+        url: Base URL without a trailing slash.
+        on_busy: Called at each 429 or 503, also those that are tried again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        info: ServerInfo | None = None,
+        request_timeout_s: float = 600.0,
+        retries: int = 4,
+        stream: bool = False,
+        rate: RateLimit | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] | None = None,
+        rng: Callable[[], float] = random.random,  # noqa: S311 - jitter is no secret
+    ) -> None:
+        self.url = base_url(url)
+        self._info = info
+        self._timeout_s = request_timeout_s
+        self._backoff = Backoff(retries=retries)
+        self._is_streaming = stream
+        self._rate = rate
+        self._clock = clock
+        self._cancelled = threading.Event()
+        self._sleep = sleep or self._cancelled.wait
+        self._rng = rng
+        self._transport = Transport(self.url, clock=clock)
+        self.on_busy: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        state = ", cancelled" if self._cancelled.is_set() else ""
+        return f"Client({self.url!r}{state})"
+
+    def complete(self, request: Request) -> Completion:
+        """Returns the model's completion of a request.
+
+        Raises:
+            ServerUnreachableError: No attempt found a server that answers.
+            RequestTimeoutError: The deadline passed.
+            BadResponseError: No attempt got a whole answer of a LightLLM server.
+            PromptTooLongError: Prompt and max_new_tokens do not fit; says both numbers.
+            RequestRejectedError: The server finds the request wrong.
+            RequestCancelledError: ``cancel_all`` or ``close`` ended it.
+            ConfigError: The request's interface cannot take its form of prompt.
+        """
+        attempts = Attempts(
+            request,
+            transport=self._transport,
+            info=self._info,
+            timeout_s=self._timeout_s,
+            stream=self._is_streaming,
+            clock=self._clock,
+            admit=self._admit,
+        )
+        try:
+            return retrying(
+                partial(self._attempt, attempts),
+                self._backoff,
+                sleep=self._sleep,
+                clock=self._clock,
+                rng=self._rng,
+            )
+        except RequestError as error:
+            raise located(error, request.id, self.url) from error
+
+    def probe(self, *, wait_s: float) -> ServerInfo:
+        """Returns what a few small requests find out about the server, and keeps to it.
+
+        To be called once, before any other request: the first ``/health`` of an [A] server
+        kills its engine when requests are in flight.
+
+        Args:
+            wait_s: How long the server may take to be reachable and healthy.
+
+        Raises:
+            ServerUnreachableError: It is not, or does not generate.
+            BadResponseError: Something else than LightLLM answers.
+            RequestCancelledError: ``cancel_all`` or ``close`` ended it.
+        """
+        asker = Asker(
+            self._transport,
+            clock=self._clock,
+            sleep=self._sleep,
+            generation_timeout_s=min(GENERATION_TIMEOUT_S, self._timeout_s),
+        )
+        self._info = probe(asker, wait_s=wait_s)
+        return self._info
+
+    def cancel_all(self) -> None:
+        """Closes the sockets of all requests in flight; they and all later ones fail at once."""
+        self._cancelled.set()
+        self._transport.cancel_all()
+
+    def close(self) -> None:
+        """Cancels everything and closes all connections; to be called once, at the end."""
+        self._cancelled.set()
+        self._transport.close()
+
+    def _attempt(self, attempts: Attempts, number: int) -> Completion:
+        try:
+            return attempts.run(number)
+        except TransientError as failure:
+            if failure.is_busy and self.on_busy is not None:
+                self.on_busy()
+            raise
+
+    def _admit(self) -> None:
+        if self._rate is not None and (wait_s := self._rate.reserve()) > 0:
+            self._sleep(wait_s)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()

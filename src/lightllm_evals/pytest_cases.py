@@ -1,0 +1,215 @@
+"""From declared benchmarks to pytest cases."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lightllm_evals
+from lightllm_evals.benchmark import declared_benchmark
+from lightllm_evals.cases import (
+    Case,
+    CasePlan,
+    RequestOptions,
+    benchmark_fingerprint,
+    build_request,
+    plan_cases,
+    request_options,
+)
+from lightllm_evals.errors import ConfigError, DatasetError, DatasetMissingError, HarnessError
+from lightllm_evals.fingerprint import prompt_hash, sample_hash
+from lightllm_evals.profiles import Profile, load_profile
+from lightllm_evals.pytest_options import SETTINGS
+from lightllm_evals.records import Completion, Request
+from lightllm_evals.results import CaseVerdict, PlannedCase
+from lightllm_evals.shard import parse_shard
+
+_PROFILE = pytest.StashKey[Profile | None]()
+_REFUSAL = pytest.StashKey[str]()
+_PLANS = pytest.StashKey[dict[str, CasePlan]]()
+_FINGERPRINTS = pytest.StashKey[dict[str, dict[str, str]]]()
+
+# What a case leaves on its item for its reports.
+COMPLETION = pytest.StashKey[Completion]()
+VERDICT = pytest.StashKey[Any]()
+METRICS = pytest.StashKey[Mapping[str, float]]()
+CASE_KINDS = (
+    "code",
+    "math",
+    "knowledge",
+    "reasoning",
+    "commonsense",
+    "instruction",
+    "language",
+    "zh",
+)
+_OUTCOME = pytest.StashKey[CaseVerdict]()
+
+_PARAMETER = "sample"
+_PROMPT_END = 1200
+
+
+def parametrize(metafunc: pytest.Metafunc) -> None:
+    """Makes every sample of a declared benchmark a case; leaves other functions alone."""
+    benchmark = declared_benchmark(metafunc.function)
+    if benchmark is None or _PARAMETER not in metafunc.fixturenames:
+        return
+    config = metafunc.config
+    settings, profile = config.stash[SETTINGS], profile_of(config)
+    variants = {**(profile.variants if profile else {}), **settings.variants}
+    try:
+        plan = plan_cases(
+            benchmark,
+            variant=variants.get(benchmark.name),
+            api=options_of(config).api,
+            limit=_limit(metafunc),
+            repeats=settings.repeats,
+            shard=parse_shard(settings.shard) if settings.shard else None,
+        )
+        _check_named(metafunc, [case.id for case in plan.cases])
+    except DatasetMissingError as error:
+        # Not everybody has every data set: the others still run.
+        pytest.skip(str(error), allow_module_level=True)
+    except DatasetError as error:
+        raise pytest.Collector.CollectError(str(error)) from error
+    except HarnessError as error:
+        # pytest would show it as an error of the module, with a traceback.
+        config.stash[_REFUSAL] = str(error)
+        raise pytest.UsageError(str(error)) from error
+    config.stash.setdefault(_PLANS, {})[benchmark.name] = plan
+    metafunc.parametrize(
+        _PARAMETER, plan.cases, ids=[case.id for case in plan.cases], indirect=True
+    )
+
+
+def refusal(config: pytest.Config) -> str:
+    """Returns why the options make no sense for a benchmark that was collected, "" if they do."""
+    return config.stash.get(_REFUSAL, "")
+
+
+def _check_named(metafunc: pytest.Metafunc, ids: Sequence[str]) -> None:
+    for wanted in _named_samples(metafunc):
+        if wanted not in ids:
+            close = [each for each in ids if each.startswith(wanted)][:3]
+            close = close or difflib.get_close_matches(wanted, ids) or [*ids[:1], *ids[-1:]]
+            raise ConfigError(
+                f"{metafunc.definition.nodeid} has no sample {wanted!r} among the {len(ids)} of "
+                f"this run; it has, for example, {', '.join(close)}."
+            )
+
+
+def _named_samples(metafunc: pytest.Metafunc) -> list[str]:
+    """Returns the ids in arguments such as ``evals/test_x.py::test_x[id]``."""
+    config, definition = metafunc.config, metafunc.definition
+    named = []
+    for arg in config.args:
+        path, _, rest = arg.partition("::")
+        name, bracket, sample = rest.partition("[")
+        if not bracket or name.rpartition("::")[2] != metafunc.function.__name__:
+            continue
+        if (config.invocation_params.dir / path).resolve() == definition.path.resolve():
+            named.append(sample.removesuffix("]"))
+    return named
+
+
+def _limit(metafunc: pytest.Metafunc) -> float:
+    # Who names a sample means that sample, not the first few.
+    if _named_samples(metafunc):
+        return math.inf
+    config = metafunc.config
+    settings, profile = config.stash[SETTINGS], profile_of(config)
+    by_profile = profile.limit if profile and profile.limit is not None else math.inf
+    return by_profile if settings.limit is None else settings.limit
+
+
+def profile_of(config: pytest.Config) -> Profile | None:
+    """Returns the model profile of this run: the one named, or the embedded server's.
+
+    Raises:
+        pytest.UsageError: It does not exist or is malformed.
+    """
+    if _PROFILE not in config.stash:
+        settings = config.stash[SETTINGS]
+        name = settings.profile
+        if name is None and settings.serving_kind == "embedded":
+            name = "embedded"
+        try:
+            config.stash[_PROFILE] = load_profile(name, profile_folders(config)) if name else None
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from error
+    return config.stash[_PROFILE]
+
+
+def profile_folders(config: pytest.Config) -> list[Path]:
+    """Returns where profiles are looked for: the project's own, then the ones we ship."""
+    package = Path(lightllm_evals.__file__).parent
+    # In the wheel they lie inside the package, in a checkout beside ``src``.
+    roots = [config.rootpath / "fixtures", package / "fixtures", package.parents[1] / "fixtures"]
+    return [root / "profiles" for root in dict.fromkeys(roots) if (root / "profiles").is_dir()]
+
+
+def mark_kinds(item: pytest.Item) -> None:
+    """Gives a case its benchmark's markers, for ``-m``."""
+    case = case_of(item)
+    for kind in case.benchmark.kinds if case else ():
+        item.add_marker(kind)
+
+
+def case_of(item: pytest.Item) -> Case | None:
+    """Returns the case that an item stands for, None for any other test."""
+    callspec = getattr(item, "callspec", None)
+    case = callspec.params.get(_PARAMETER) if callspec else None
+    return case if isinstance(case, Case) else None
+
+
+def options_of(config: pytest.Config) -> RequestOptions:
+    """Returns what profile and command line add to every request."""
+    profile = profile_of(config)
+    return request_options(
+        config.stash[SETTINGS],
+        profile_api=profile.api if profile else None,
+        profile_params=profile.request if profile else None,
+        extra_stops=profile.stop_sequences if profile else (),
+    )
+
+
+def request_of(item: pytest.Item, case: Case) -> Request:
+    """Returns the request of a case; its id is the node id."""
+    return build_request(case, item.nodeid, options_of(item.config))
+
+
+def planned_case(item: pytest.Item, case: Case) -> PlannedCase:
+    """Returns what the owner of the run has to know about a case."""
+    plan = item.config.stash[_PLANS][case.benchmark.name]
+    request = request_of(item, case)
+    return PlannedCase(
+        nodeid=item.nodeid,
+        benchmark=case.benchmark.name,
+        variant=case.variant_name,
+        metric=case.benchmark.metric,
+        sample=case.sample.id,
+        repeat=case.repeat,
+        group=case.sample.group,
+        num_samples_total=plan.num_samples_total,
+        request=request,
+        sample_hash=sample_hash(case.sample),
+        prompt_hash=prompt_hash(request),
+        fingerprint=_fingerprint(item, case, plan),
+    )
+
+
+def _fingerprint(item: pytest.Item, case: Case, plan: CasePlan) -> dict[str, str]:
+    known = item.config.stash.setdefault(_FINGERPRINTS, {})
+    if case.benchmark.name not in known:
+        known[case.benchmark.name] = benchmark_fingerprint(
+            plan,
+            case,
+            options_of(item.config),
+            item.function,  # type: ignore[attr-defined]  # a case is a function's
+        )
+    return known[case.benchmark.name]

@@ -1,0 +1,310 @@
+"""The process that owns the run: opens it, writes it down, says how it came out.
+
+Without xdist that is the only process, with xdist the controller.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Generator
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lightllm_evals import lengths
+from lightllm_evals.errors import HarnessError
+from lightllm_evals.opening import Opening
+from lightllm_evals.profiles import Profile
+from lightllm_evals.pytest_cases import case_of, options_of, planned_case, profile_of
+from lightllm_evals.pytest_errors import collapsed_errors
+from lightllm_evals.pytest_fixtures import SOURCE
+from lightllm_evals.pytest_gate import NOTHING_JUDGED, Gate
+from lightllm_evals.pytest_options import SETTINGS
+from lightllm_evals.pytest_progress import ProgressLine
+from lightllm_evals.records import from_json
+from lightllm_evals.results import CaseVerdict
+
+if TYPE_CHECKING:
+    # These bring requests, psutil and more along: imported where a run has evals.
+    from lightllm_evals.run import Run
+
+
+class Owner:
+    """Short hooks around one `Run`; does nothing until there is a case to run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._settings = config.stash[SETTINGS]
+        self._gate = Gate(config)
+        self._needs_sandbox = False
+        self._is_announced = False
+        self._is_in_vain = False
+        self._num_failed = 0
+        self._num_other_failures = 0
+        self._progress: ProgressLine | None = None
+        self._opening = Opening(self.open_run)
+        if self._settings.profile:
+            # A wrong name is said here, and not by every worker.
+            profile_of(config)
+
+    @property
+    def run(self) -> Run | None:
+        """The run, None while there is none."""
+        return self._opening.run
+
+    # Opening.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Makes this process a controller where xdist distributes."""
+        if not self._config.pluginmanager.has_plugin("dsession"):
+            return
+        from lightllm_evals.pytest_workers import ControllerSide  # noqa: PLC0415  # needs xdist
+
+        if self._settings.urls or self._settings.model_dir:
+            # A sign of evals to come: the workers need a second to start, and so do these.
+            threading.Thread(target=_import_ahead, daemon=True).start()
+        side = ControllerSide(self.open_run, self._note_sandbox, self._announce)
+        self._opening = side.opening
+        self._config.pluginmanager.register(side, "lightllm-controller")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Opens the run when the cases of this process are known, before the first one."""
+        items = {item: case for item in session.items if (case := case_of(item)) is not None}
+        if items and not self._config.option.collectonly:
+            self._note_sandbox(any("sandbox" in getattr(i, "fixturenames", ()) for i in items))
+            try:
+                run = self._opening.wait()
+            except HarnessError as error:
+                raise pytest.UsageError(str(error)) from error
+            self._announce(run)
+            self._config.stash[SOURCE] = run
+            run.plan(planned_case(item, case) for item, case in items.items())
+            run.is_plan_whole = True
+        return (yield)
+
+    def _note_sandbox(self, needs_sandbox: bool) -> None:
+        self._needs_sandbox = self._needs_sandbox or needs_sandbox
+
+    def open_run(self) -> Run:
+        """Returns a run with its servers ready; called on a thread of its own.
+
+        Raises:
+            HarnessError: Something that the run needs is not to be had.
+        """
+        from lightllm_evals.start import start_run  # noqa: PLC0415  # only runs with evals pay
+
+        return start_run(
+            self._settings,
+            profile_of(self._config),
+            below=self._config.invocation_params.dir,
+            needs_sandbox=self._needs_sandbox,
+            in_order=not self._config.pluginmanager.has_plugin("dsession"),
+            is_repeated=self._config.getoption("dist", "no") == "each",
+            is_rerun=bool(self._config.getoption("lf", False))
+            or bool(self._config.getoption("failedfirst", False)),
+            say=self._say,
+        )
+
+    def _announce(self, run: Run) -> None:
+        if self._is_announced:
+            return
+        self._is_announced = True
+        profile = profile_of(self._config)
+        for info in run.serving.infos:
+            self._say(
+                f"{info.url} ({run.serving.kind}, dialect {info.dialect}), model {info.model_name}"
+            )
+        self._say(_settings_line(run, profile))
+        if profile and profile.limit and self._settings.limit is None and profile.limit < math.inf:
+            self._say(
+                f"the first {profile.limit:g} samples of every benchmark, as profile "
+                f"{profile.name} says; --lightllm-limit all runs all of them"
+            )
+        if self._settings.repeats > 1 and not options_of(self._config).params.get("do_sample"):
+            self._say(
+                f"warning: all {self._settings.repeats} completions of a sample will be alike, "
+                "since decoding is greedy; add --lightllm-param temperature=0.8 to sample"
+            )
+        for warning in run.serving.warnings:
+            self._say(f"warning: {warning}")
+        try:
+            for line in self._gate.header(run):
+                self._say(line)
+        except HarnessError as error:
+            raise pytest.UsageError(str(error)) from error
+        self._say(f"results in {run.directory.path}")
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and self._config.option.verbose >= 0:
+            self._progress = ProgressLine(run, terminal)
+            self._config.pluginmanager.register(self._progress, "lightllm-progress")
+
+    def _say(self, text: str) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is not None and self._config.option.verbose >= 0:
+            terminal.ensure_newline()
+            terminal.write_line(f"lightllm: {text}")
+
+    # Recording.
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Writes down a case when its last report is here."""
+        run = self.run
+        data = getattr(report, "lightllm", None)
+        if run is not None and data is not None:
+            run.record(report.nodeid, from_json(CaseVerdict, data))
+        if report.failed:
+            self._num_failed += 1
+            if run is None or not _is_case(run, report):
+                self._num_other_failures += 1
+            maxfail = self._config.getvalue("maxfail")
+            if run is not None and maxfail and self._num_failed >= maxfail:
+                run.stop(f"the run stopped after {self._num_failed} failures")
+
+    @pytest.hookimpl
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Counts modules that could not be collected: their cases are not in any score."""
+        if report.failed:
+            self._num_other_failures += 1
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Ends generation and servers, writes the summary, applies the gate."""
+        run = self.run
+        if run is None:
+            self._opening.abandon()
+            self._is_in_vain = self._asks_in_vain(exitstatus)
+            if self._is_in_vain:
+                session.exitstatus = NOTHING_JUDGED
+            return
+        from lightllm_evals.run_identity import summary_data  # noqa: PLC0415  # only with evals
+
+        run.stop("the run has ended")
+        if self._progress is not None:
+            self._progress.close()
+        summaries = run.summaries()
+        is_intact = self._is_intact(run)
+        self._gate.judge(run, summaries, is_intact=is_intact)
+        run.directory.write("summary.json", summary_data(run, summaries, gate=self._gate.data()))
+        model_name = run.serving.infos[0].model_name if run.serving.infos else ""
+        run.directory.write(lengths.FILE, lengths.lengths_data(model_name, run.output_tokens))
+        run.close()
+        if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            return
+        is_whole = is_intact and all(summary.is_complete for summary in summaries)
+        own = exitstatus if is_whole else pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = self._gate.status(int(own), is_intact=is_intact)
+
+    def _is_intact(self, run: Run) -> bool:
+        return run.is_plan_whole and run.directory.failure is None and not self._num_other_failures
+
+    def _asks_in_vain(self, exitstatus: int) -> bool:
+        """Whether a gate was asked for on the command line and there was nothing to judge."""
+        option = self._config.option
+        is_asked = bool(option.lightllm_min or option.lightllm_gate)
+        is_over = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+        return is_asked and is_over and not option.collectonly
+
+    @pytest.hookimpl
+    def pytest_unconfigure(self) -> None:
+        """Makes sure that nothing of ours outlives pytest."""
+        if self.run is not None:
+            self.run.close()
+
+    # The summary.
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str]) -> None:
+        """Puts the table above the rows of pytest-html's report."""
+        if self.run is not None:
+            prefix.append(f"<pre>{escape(chr(10).join(_figure_lines(self.run)))}</pre>")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, object, object]:
+        """Shows one error a cause, not one a case; then the table."""
+        run = self.run
+        if run is None:
+            result = yield
+            if self._is_in_vain:
+                terminalreporter.write_line(
+                    "lightllm: a gate was asked for, and no sample was run: nothing was judged."
+                )
+            return result
+        with collapsed_errors(terminalreporter):
+            result = yield
+        self._write_table(terminalreporter, run)
+        return result
+
+    def _write_table(self, terminal: Any, run: Run) -> None:
+        from lightllm_evals.report_text import cause_lines  # noqa: PLC0415  # only with evals
+
+        terminal.section("lightllm evals", sep="=")
+        for line in _figure_lines(run):
+            terminal.write_line(line)
+        ran = {summary.benchmark for summary in run.summaries()}
+        if self._config.option.lightllm_variant and (unused := set(self._settings.variants) - ran):
+            terminal.write_line(
+                f"warning: --lightllm-variant names {', '.join(sorted(unused))}, which was not "
+                f"run; this run has {', '.join(sorted(ran))}",
+                yellow=True,
+            )
+        if run.causes:
+            terminal.write_line("errors (these samples were not measured):")
+            for line in cause_lines(run.causes):
+                terminal.write_line(f"  {line}", red=True)
+        if run.directory.failure:
+            terminal.write_line(
+                f"{run.directory.num_unwritten} results could not be written to "
+                f"{run.directory.path}: {run.directory.failure}. Free some space and run again.",
+                red=True,
+            )
+        if run.archive.failure:
+            terminal.write_line(
+                f"not all completions could be kept: {run.archive.failure}. "
+                "They will be asked for again.",
+                red=True,
+            )
+        if run.archive.num_found:
+            terminal.write_line(
+                f"{run.archive.num_found} completions were stored and not asked for again"
+            )
+        self._gate.write(terminal)
+        terminal.write_line(f"results: {run.directory.path}")
+
+
+def _figure_lines(run: Run) -> list[str]:
+    from lightllm_evals.report_text import (  # noqa: PLC0415  # only with evals
+        benchmark_lines,
+        generation_line,
+    )
+
+    progress = run.progress()
+    return [
+        *(line for summary in run.summaries() for line in benchmark_lines(summary)),
+        generation_line(progress.output_tokens, progress.elapsed_s, run.wall_s),
+    ]
+
+
+def _import_ahead() -> None:
+    import lightllm_evals.start  # noqa: F401, PLC0415  # only for its effect
+
+
+def _is_case(run: Run, report: pytest.TestReport) -> bool:
+    return getattr(report, "lightllm_case", False) or run.has_planned(report.nodeid)
+
+
+def _settings_line(run: Run, profile: Profile | None) -> str:
+    sandbox = run.identity.get("sandbox")
+    parts = [
+        f"profile {profile.name}" if profile else "no profile",
+        f"api {run.identity['api']}",
+        f"{run.serving.concurrency} requests at once",
+    ]
+    if sandbox:
+        unsafe = ", UNSAFE" if sandbox["is_unsafe"] else ""
+        parts.append(f"sandbox level {sandbox['level']} ({sandbox['name']}{unsafe})")
+    return ", ".join(parts)

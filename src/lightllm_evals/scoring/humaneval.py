@@ -1,0 +1,46 @@
+"""HumanEval completions to programs, assembled as human-eval assembles them.
+
+Source of the assembly and of the tests: https://github.com/openai/human-eval,
+``human_eval/execution.py``. A raw completion is never stripped: its first line's indentation
+is part of the program.
+"""
+
+from __future__ import annotations
+
+import re
+
+from lightllm_evals.records import Sample
+
+_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
+
+
+def reference_program(sample: Sample, text: str) -> str:
+    """Returns prompt and completion, joined as they are."""
+    return f"{sample['prompt']}{text}\n"
+
+
+def bigcode_program(sample: Sample, text: str) -> str:
+    """Returns the stripped prompt and the completion, joined as they are."""
+    return f"{str(sample['prompt']).strip()}{text}\n"
+
+
+def instruct_program(sample: Sample, text: str) -> str:
+    """Returns the program in a chat model's answer.
+
+    The first fenced block that defines the function counts, else the first block, else the
+    whole text. A full function is put behind what the prompt has before it (imports, helper
+    functions); anything else is taken for the function's body.
+    """
+    blocks: list[str] = _FENCE.findall(text) or [text]
+    header = re.compile(rf"^(?:async )?def {re.escape(sample['entry_point'])}\b", re.MULTILINE)
+    code = next((block for block in blocks if header.search(block)), blocks[0])
+    prompt = str(sample["prompt"])
+    found = header.search(prompt)
+    if header.search(code) and found:
+        return f"{prompt[: found.start()]}{code}\n"
+    return f"{prompt}{code}\n"
+
+
+def unit_tests(sample: Sample) -> str:
+    """Returns the problem's own tests and the call that runs them."""
+    return f"{sample['test']}\ncheck({sample['entry_point']})\n"

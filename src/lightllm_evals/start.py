@@ -1,0 +1,92 @@
+"""Opens a run: checks the sandbox, makes the folder, gets the servers ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from lightllm_evals.archive import Archive
+from lightllm_evals.earlier import earlier_completions
+from lightllm_evals.lengths import expected_tokens
+from lightllm_evals.past_run import find_run, runs_below
+from lightllm_evals.profiles import Profile
+from lightllm_evals.run import Run
+from lightllm_evals.run_directory import RunDirectory, default_run_directory
+from lightllm_evals.run_identity import run_identity
+from lightllm_evals.sandbox import Sandbox
+from lightllm_evals.serving import open_serving
+from lightllm_evals.serving_identity import server_key
+from lightllm_evals.settings import Settings
+from lightllm_evals.store import CompletionStore
+from lightllm_evals.stored_serving import stored_serving
+
+
+def start_run(
+    settings: Settings,
+    profile: Profile | None,
+    *,
+    below: Path,
+    needs_sandbox: bool,
+    in_order: bool,
+    is_repeated: bool,
+    is_rerun: bool,
+    say: Callable[[str], None],
+) -> Run:
+    """Returns a run with its servers ready and its folder made.
+
+    Args:
+        settings: What the user asked for.
+        profile: The model's profile, if there is one.
+        below: Folder below which runs are kept, unless the settings name one.
+        needs_sandbox: The cases judge programs, so a weak sandbox is found out now.
+        in_order: Ask in the planned order.
+        is_repeated: Every worker runs every case.
+        is_rerun: Cases are run again (--lf, --ff), so stored completions serve.
+        say: Told, in one line, about anything that takes long.
+
+    Raises:
+        HarnessError: Something that the run needs is not to be had.
+    """
+    given = settings.run_dir
+    directory = RunDirectory(Path(given) if given else default_run_directory(below))
+    serving = None
+    try:
+        # Both take a moment, and neither needs the other.
+        with ThreadPoolExecutor(1) as pool:
+            check = pool.submit(_isolation, settings) if needs_sandbox else None
+            serving = (
+                stored_serving(find_run(settings.rescore, runs_below(below)))
+                if settings.rescore
+                else open_serving(settings, profile, log_dir=directory.path, say=say)
+            )
+        isolation = check.result() if check else None
+        identity = run_identity(settings, profile, serving, isolation)
+        earlier = earlier_completions(
+            settings, identity["servers"], below=below, path=directory.path, is_rerun=is_rerun
+        )
+        carried = earlier if settings.resume or settings.rescore else {}
+        archive = Archive(
+            server_key(identity["servers"]), CompletionStore(directory.path, carried), earlier
+        )
+    except BaseException:
+        if serving is not None:
+            serving.close()
+        directory.close()
+        raise
+    return Run(
+        serving,
+        directory,
+        identity=identity,
+        in_order=in_order,
+        archive=archive,
+        is_repeated=is_repeated,
+        expected_tokens=expected_tokens(runs_below(below), serving.infos[0].model_name),
+    )
+
+
+def _isolation(settings: Settings) -> dict[str, Any]:
+    with Sandbox(min_isolation=settings.minimum_isolation) as sandbox:
+        found = sandbox.isolation
+        return {"level": found.level, "name": found.name, "is_unsafe": found.is_unsafe}

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lightllm_evals.baseline import load_baseline, save_baseline
+from lightllm_evals.errors import ConfigError
+from lightllm_evals.gate import Identity, RunScores, SampleScores, Verdict
+from lightllm_evals.gating import GateAnswer, answer, gate_question, save_baselines
+
+NUM = 40
+
+
+def scores(num: int = NUM, **identity: Any) -> RunScores:
+    values: dict[str, Any] = {"benchmark": "toy", "model": "m", "prompt": "p1", **identity}
+    return RunScores(
+        identity=Identity(**values),
+        samples={f"toy/{i}": SampleScores(scores=(float(i % 2),)) for i in range(num)},
+        planned=num,
+        date="2026-01-02T03:04:05Z",
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a baseline of ``toy``."""
+    save_baselines("default", tmp_path, {"toy": scores()})
+    assert load_baseline(tmp_path / "m" / "toy.json").samples
+    return tmp_path
+
+
+def ask(run: RunScores, folder: Path, *policies: str, given: str | None = None) -> GateAnswer:
+    question = gate_question(policies, given, folder)
+    name = run.identity.benchmark
+    return answer(question, {name: run}, {name: set(run.samples)})
+
+
+def verdict(found: GateAnswer) -> Verdict | None:
+    return found.result.verdict if found.result else None
+
+
+def test_a_fitting_baseline_is_used_unasked(folder: Path) -> None:
+    assert verdict(ask(scores(), folder)) is Verdict.PASS
+
+
+def test_nothing_is_judged_where_nothing_fits_and_nothing_was_asked(folder: Path) -> None:
+    part = ask(scores(8), folder)
+    assert part.result is None
+    assert "has 40 samples and this run 8" in part.notes[0]
+    other = ask(scores(prompt="p2"), folder)
+    assert other.result is None
+    assert "prompt: p1 -> p2" in other.notes[0]
+    assert ask(scores(model="n"), folder) == GateAnswer(result=None)
+    assert ask(scores(), folder, given="none").result is None
+
+
+def test_a_stated_drop_wants_the_whole_baseline(folder: Path) -> None:
+    part = ask(scores(8), folder, "toy: drop<=2")
+    assert verdict(part) is Verdict.NOT_COMPARABLE
+    assert "32 samples (toy/10, ...) of the baseline not run" in "\n".join(part.lines())
+    assert verdict(ask(scores(8), folder, "drop<=2, samples=common")) is Verdict.PASS
+    other = ask(scores(prompt="p2"), folder, "drop<=2")
+    assert verdict(other) is Verdict.NOT_COMPARABLE
+    assert "prompt: p1 -> p2" in "\n".join(other.lines())
+    assert verdict(ask(scores(model="n"), folder, "drop<=2")) is Verdict.NOT_COMPARABLE
+
+
+def test_a_policy_without_a_drop_needs_no_baseline(folder: Path) -> None:
+    assert verdict(ask(scores(8), folder, "pass@1>=40%")) is Verdict.PASS
+    assert verdict(ask(scores(8), folder, "pass@1>=60%")) is Verdict.REGRESSED
+
+
+def test_a_baseline_that_was_named_is_never_passed_over(folder: Path) -> None:
+    file = str(folder / "m" / "toy.json")
+    assert verdict(ask(scores(), folder, given=file)) is Verdict.PASS
+    assert verdict(ask(scores(model="n"), folder, given=file)) is Verdict.PASS
+    other = ask(scores(benchmark="another"), folder, given=file)
+    assert verdict(other) is Verdict.NOT_COMPARABLE
+    assert "benchmark: toy -> another" in "\n".join(other.lines())
+    assert verdict(ask(scores(model="n"), folder, given=str(folder))) is Verdict.NOT_COMPARABLE
+    with pytest.raises(ConfigError, match="There is no baseline nowhere"):
+        gate_question((), "nowhere", folder)
+    (folder / "broken.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ConfigError, match="not valid JSON"):
+        gate_question((), str(folder / "broken.json"), folder)
+
+
+def test_one_file_holds_one_benchmark_and_no_incomplete_one(tmp_path: Path) -> None:
+    file = tmp_path / "one.json"
+    two = {"toy": scores(), "another": scores(benchmark="another")}
+    with pytest.raises(ConfigError, match="can hold one baseline and 2 benchmarks were run"):
+        save_baselines(str(file), tmp_path, two)
+    torn = RunScores(identity=Identity(benchmark="toy"), samples=scores().samples, planned=NUM + 1)
+    with pytest.raises(ConfigError, match="no baseline was saved"):
+        save_baselines("default", tmp_path, {"another": two["another"], "toy": torn})
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ConfigError, match="incomplete"):
+        save_baseline(file, torn)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from math import comb
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightllm_evals.metrics import (
+    accuracy,
+    macro_mean,
+    micro_mean,
+    pass_at_k,
+    pass_at_k_estimate,
+)
+from lightllm_evals.stats import wilson_interval
+
+counts = st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
+
+
+def brute_force(n: int, c: int, k: int) -> float:
+    """Returns the share of all subsets of k completions that hold a passing one."""
+    subsets = list(itertools.combinations(range(n), k))
+    return sum(any(i < c for i in subset) for subset in subsets) / len(subsets)
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_pass_at_k_equals_brute_force_for_every_small_case(n: int) -> None:
+    for c, k in itertools.product(range(n + 1), range(1, n + 1)):
+        assert pass_at_k([n], [c], k) == pytest.approx(brute_force(n, c, k), abs=1e-12)
+
+
+@given(counts)
+@settings(deadline=None)
+def test_pass_at_1_is_the_share_that_passed(count: tuple[int, int]) -> None:
+    n, c = count
+    assert pass_at_k([n], [c], 1) == pytest.approx(c / n)
+
+
+@given(counts, st.data())
+@settings(deadline=None)
+def test_pass_at_k_is_a_rate_and_grows_with_k_and_c(
+    count: tuple[int, int], data: st.DataObject
+) -> None:
+    n, c = count
+    k = data.draw(st.integers(1, n))
+    value = pass_at_k([n], [c], k)
+    assert value is not None
+    assert 0 <= value <= 1
+    if k < n:
+        assert (pass_at_k([n], [c], k + 1) or 0) >= value - 1e-12
+    if c < n:
+        assert (pass_at_k([n], [c + 1], k) or 0) >= value - 1e-12
+
+
+@given(st.lists(counts, min_size=1, max_size=20))
+@settings(deadline=None)
+def test_pass_at_k_equals_the_formula_in_exact_arithmetic(pairs: list[tuple[int, int]]) -> None:
+    k = min(n for n, _ in pairs)
+    exact = sum(1 - Fraction(comb(n - c, k), comb(n, k)) for n, c in pairs) / len(pairs)
+    assert pass_at_k([n for n, _ in pairs], [c for _, c in pairs], k) == pytest.approx(
+        float(exact), abs=1e-9
+    )
+
+
+def test_pass_at_10_is_absent_where_one_problem_has_9_completions() -> None:
+    assert pass_at_k([10, 9], [3, 3], 10) is None
+    assert pass_at_k([10, 10], [3, 3], 10) == 1.0
+
+
+def test_pass_at_k_is_absent_without_problems() -> None:
+    assert pass_at_k([], [], 1) is None
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k"), [([1], [2], 1), ([1], [-1], 1), ([1, 1], [1], 1), ([1], [1], 0)]
+)
+def test_impossible_counts_are_refused(n: list[int], c: list[int], k: int) -> None:
+    with pytest.raises(ValueError, match=r"pass|numbers"):
+        pass_at_k(n, c, k)
+
+
+def test_one_completion_a_problem_gets_wilsons_interval() -> None:
+    estimate = pass_at_k_estimate([[1.0]] * 21 + [[0.0]] * 143, 1)
+    assert estimate.value == pytest.approx(21 / 164)
+    assert estimate.interval == wilson_interval(21, 164)
+    assert "Wilson" in estimate.definition
+
+
+def test_repeats_do_not_narrow_the_interval_of_samples_that_never_vary() -> None:
+    once = pass_at_k_estimate([[1.0]] * 20 + [[0.0]] * 20, 1)
+    ten_times = pass_at_k_estimate([[1.0] * 10] * 20 + [[0.0] * 10] * 20, 1)
+    assert once.interval is not None
+    assert ten_times.interval is not None
+    width = ten_times.interval.high - ten_times.interval.low
+    assert width == pytest.approx(once.interval.high - once.interval.low, rel=0.1)
+
+
+def test_no_estimate_where_pass_at_k_is_absent() -> None:
+    estimate = pass_at_k_estimate([[1.0], [0.0]], 2)
+    assert estimate.value is None
+    assert estimate.interval is None
+
+
+def test_accuracy_of_nothing_has_no_value() -> None:
+    assert accuracy([]).value is None
+    assert macro_mean({}).value is None
+    assert micro_mean({}).value is None
+
+
+def test_fractional_scores_get_a_t_interval() -> None:
+    estimate = accuracy([0.25, 0.75, 0.5, 0.5])
+    assert estimate.value == 0.5
+    assert estimate.interval is not None
+    # By hand: sd = sqrt(0.125 / 3), t(3, 0.975) = 3.182446.
+    assert estimate.interval.high == pytest.approx(0.5 + 3.182446 * (0.125 / 3) ** 0.5 / 2)
+
+
+def test_micro_weighs_samples_and_macro_weighs_groups() -> None:
+    scores = {"law": [1.0, 1.0, 1.0, 1.0, 1.0, 1.0], "art": [0.0, 0.0], "none": []}
+    assert micro_mean(scores).value == 0.75
+    assert macro_mean(scores).value == 0.5
+    assert macro_mean(scores).n == 2
+
+
+def test_a_single_group_is_no_cluster() -> None:
+    assert micro_mean({"": [1.0, 0.0]}) == accuracy([1.0, 0.0])

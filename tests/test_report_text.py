@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from lightllm_evals.gate import parse_min_condition
+from lightllm_evals.report_text import (
+    benchmark_lines,
+    cause_lines,
+    estimate_text,
+    generation_line,
+    verdict_lines,
+)
+from lightllm_evals.stats import Estimate, Interval, percentiles
+from lightllm_evals.summary import BenchmarkSummary
+
+HALF = Estimate(value=0.5, interval=Interval(0.25, 0.75), n=8, definition="share of samples")
+NONE = Estimate(value=None, interval=None, n=0, definition="no samples scored")
+SUMMARY = BenchmarkSummary(
+    benchmark="toy",
+    variant="default",
+    samples_total=20,
+    planned=8,
+    scored=8,
+    passed=4,
+    failed=4,
+    errors=0,
+    skipped=0,
+    metrics={"pass@1": HALF},
+    truncated=1,
+    empty=2,
+    unextracted=3,
+    retried=4,
+    output_tokens=100,
+    latency=percentiles([1.0, 2.0, 3.0]),
+    ttft=None,
+    tpot=None,
+)
+
+
+def summary(**changes: Any) -> BenchmarkSummary:
+    return dataclasses.replace(SUMMARY, **changes)
+
+
+def test_a_benchmark_is_a_block() -> None:
+    assert benchmark_lines(SUMMARY) == [
+        "toy (default), data set of 20 samples",
+        "  cases        8 planned, 8 scored: 4 passed, 4 failed; 0 errors",
+        "  pass@1       50.00 % (95 % interval 25.00 to 75.00), n = 8; share of samples",
+        "  completions  1 truncated (length), 2 empty, 3 without an answer, 4 retried",
+        "  latency      p50 2.000 s, p95 2.900 s, p99 2.980 s",
+    ]
+
+
+def test_what_is_missing_is_said() -> None:
+    lines = benchmark_lines(
+        summary(planned=12, errors=1, skipped=1, metrics={"pass@1": NONE}, latency=None)
+    )
+    assert lines[1].endswith("1 errors, 1 skipped, 2 never finished")
+    assert lines[2].endswith("not available: no sample was scored")
+    assert len(lines) == 4
+
+
+def test_an_estimate_can_lack_its_interval() -> None:
+    assert estimate_text(dataclasses.replace(HALF, interval=None)) == "50.00 %"
+    assert estimate_text(NONE) == "not available"
+
+
+def test_throughput_is_zero_where_nothing_was_generated() -> None:
+    assert generation_line(0, 0.0, 1.0) == (
+        "generated 0 tokens in 0.0 s, 0.0 tokens/s; the run took 1.0 s"
+    )
+
+
+def test_causes_are_a_line_each_the_most_frequent_first() -> None:
+    causes = Counter({"rare": 1, "often\nand a log's tail": 7, "": 2})
+    assert cause_lines(causes) == ["7 x often", "2 x unknown error", "1 x rare"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "found", "passes", "line"),
+    [
+        ("toy:pass@1>=0.5", SUMMARY, True, "holds: toy:pass@1>=0.5 (it is 50.00 %)"),
+        ("toy:pass@1>0.5", SUMMARY, False, "FAILS: toy:pass@1>0.5 (it is 50.00 %)"),
+        ("toy:pass@9>=0", SUMMARY, False, "no such metric in this run; there is pass@1"),
+        ("other:pass@1>=0", SUMMARY, False, "this benchmark was not run"),
+        (
+            "toy:pass@1>=0.1",
+            summary(planned=9, errors=1),
+            False,
+            "INCOMPLETE: toy: 8 of 9 planned cases were scored",
+        ),
+    ],
+)
+def test_the_gate_passes_exactly_when_all_hold_and_all_was_scored(
+    condition: str, found: BenchmarkSummary, passes: bool, line: str
+) -> None:
+    result, lines = verdict_lines([parse_min_condition(condition)], [found])
+    assert result is passes
+    assert any(line in each for each in lines)
+
+
+def test_a_gate_over_nothing_fails() -> None:
+    assert verdict_lines([], [])[0] is False

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from lightllm_evals.records import Completion, Request, SamplingParams
+from lightllm_evals.results import CaseOutcome, CaseResult, CaseVerdict, PlannedCase
+from lightllm_evals.summary import BenchmarkSummary, outcome_of, summarize
+
+
+def planned(sample: str, repeat: int = 0, benchmark: str = "toy") -> PlannedCase:
+    nodeid = f"t.py::{benchmark}[{sample}-{repeat}]"
+    return PlannedCase(
+        nodeid=nodeid,
+        benchmark=benchmark,
+        variant="default",
+        metric="pass@1",
+        sample=sample,
+        repeat=repeat,
+        group="",
+        num_samples_total=164,
+        request=Request(id=nodeid, params=SamplingParams(max_new_tokens=8), prompt="p"),
+    )
+
+
+def finished(
+    case: PlannedCase,
+    outcome: CaseOutcome,
+    *,
+    answer: dict[str, Any] | None = None,
+    **verdict: Any,
+) -> CaseResult:
+    completion = None
+    if answer is not None:
+        given: dict[str, Any] = {
+            "text": "x",
+            "finish_reason": "stop",
+            "prompt_tokens": 1,
+            "output_tokens": 5,
+            "latency_s": 1.0,
+        }
+        completion = Completion(**(given | answer))
+    return CaseResult(
+        case=case, verdict=CaseVerdict(outcome=outcome, **verdict), completion=completion
+    )
+
+
+def summary_of(results: Sequence[CaseResult], *others: PlannedCase) -> BenchmarkSummary:
+    (found,) = summarize(
+        [*(result.case for result in results), *others],
+        [outcome_of(result) for result in results],
+    )
+    return found
+
+
+def value(summary: BenchmarkSummary, metric: str = "pass@1") -> float | None:
+    return summary.metrics[metric].value
+
+
+def test_errors_and_what_never_ran_are_in_no_score() -> None:
+    found = summary_of(
+        [
+            finished(planned("a"), "passed", answer={}),
+            finished(planned("b"), "failed", answer={}),
+            finished(planned("c"), "error", error="RequestTimeoutError"),
+            finished(planned("d"), "skipped", answer={}),
+        ],
+        planned("e"),
+    )
+    assert value(found) == 0.5
+    assert (found.planned, found.scored, found.errors, found.skipped) == (5, 2, 1, 1)
+    assert not found.is_complete
+    assert found.samples_total == 164
+
+
+def test_a_run_without_a_score_has_none() -> None:
+    found = summary_of([finished(planned("a"), "error")])
+    assert value(found) is None
+    assert not found.is_complete
+    assert found.latency is None
+
+
+def test_odd_completions_are_counted() -> None:
+    found = summary_of(
+        [
+            finished(planned("a"), "failed", answer={"finish_reason": "length"}),
+            finished(planned("b"), "failed", answer={"text": " \n", "attempts": 3}),
+            finished(planned("c"), "failed", answer={}, error="ExtractionError"),
+        ]
+    )
+    assert (found.truncated, found.empty, found.unextracted, found.retried) == (1, 1, 1, 1)
+    assert found.output_tokens == 15
+    assert found.is_complete
+
+
+def test_pass_at_k_is_there_only_where_every_sample_has_k_scores() -> None:
+    def results(last: CaseOutcome) -> list[CaseResult]:
+        outcomes: list[CaseOutcome] = ["passed", "failed", "failed", "failed", "failed"]
+        outcomes += ["failed", "failed", "failed", "failed", last]
+        return [
+            finished(planned(sample, repeat), outcome, answer={})
+            for sample in ("a", "b")
+            for repeat, outcome in enumerate(outcomes)
+        ]
+
+    whole = summary_of(results("failed"))
+    assert value(whole) == pytest.approx(0.1)
+    assert value(whole, "pass@10") == 1.0
+    assert "pass@100" not in whole.metrics
+    assert "pass@10" not in summary_of(results("error")).metrics
+
+
+def test_further_metrics_are_means_over_samples_not_cases() -> None:
+    found = summary_of(
+        [
+            finished(planned("a", 0), "passed", answer={}, metrics={"loose": 1.0}),
+            finished(planned("a", 1), "passed", answer={}, metrics={"loose": 0.0}),
+            finished(planned("b", 0), "failed", answer={}, metrics={"loose": 0.0}),
+            finished(planned("b", 1), "failed", answer={}, metrics={"loose": 0.0}),
+        ]
+    )
+    assert value(found, "loose") == 0.25
+    assert found.metrics["loose"].n == 2
+
+
+def test_benchmarks_are_apart_and_in_the_order_of_planning() -> None:
+    results = [
+        finished(planned("a", benchmark="second"), "passed", answer={}),
+        finished(planned("a", benchmark="first"), "failed", answer={}),
+    ]
+    found = summarize(
+        [result.case for result in results], [outcome_of(each) for each in reversed(results)]
+    )
+    assert [(each.benchmark, value(each)) for each in found] == [("second", 1.0), ("first", 0.0)]
