@@ -19,8 +19,9 @@ def run_all(
     count: int, *, num_prefixes: int, num_replicas: int, wants: bool, name: str = ""
 ) -> Schedule:
     schedule = Schedule(concurrency=64, num_replicas=num_replicas, window=256)
+    prefixes = [str(i) for i in range(num_prefixes)] or [""]
     requests = (
-        Request(id=f"{name}{i}", params=PARAMS, prefix=str(i % num_prefixes) if num_prefixes else "")
+        Request(id=f"{name}{i}", params=PARAMS, prefix=prefixes[i % len(prefixes)])
         for i in range(count)
     )
     waiting = schedule.plan(requests, 0.0)
