@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from lightllm_evals.errors import ConfigError
-from lightllm_evals.records import Api, Message, Sample
+from lightllm_evals.records import Api, Choice, Message, Sample, Scoring
 
 Prompt = str | Sequence[Message]
 SampleSource = Callable[[], Iterable[Sample]]
@@ -61,36 +61,6 @@ class Variant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """One text whose likelihood is asked for.
-
-    Attributes:
-        context: What stands before it and is not scored; "" where everything is.
-        continuation: What is scored, the space that joins it to the context included.
-        text: What a normalised score is divided by the length of: no joining space.
-    """
-
-    context: str
-    continuation: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Likelihood:
-    """What a model says about one choice.
-
-    Attributes:
-        logprob: Sum of natural log-probabilities of the scored tokens, <= 0.
-        num_tokens: How many tokens were scored, >= 1.
-        is_greedy: Each of them is the most probable one; None where that was not asked.
-    """
-
-    logprob: float
-    num_tokens: int
-    is_greedy: bool | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LikelihoodVariant:
     """One named form of a benchmark that scores given texts and generates none.
 
@@ -104,7 +74,7 @@ class LikelihoodVariant:
     """
 
     choices: Callable[[Sample], Sequence[Choice]]
-    kind: Literal["ll", "ppl-full", "rolling"] = "ll"
+    kind: Scoring = "ll"
     needs_greedy: bool = False
     prefix: Callable[[Sample], str] = no_prefix
 
@@ -125,7 +95,7 @@ class Benchmark:
 
     name: str
     samples: SampleSource
-    variants: Mapping[str, Variant]
+    variants: Mapping[str, Variant | LikelihoodVariant]
     chat_variant: str | None = None
     metric: str = "pass@1"
     kinds: tuple[str, ...] = field(default=())
@@ -146,7 +116,8 @@ class Benchmark:
             raise ConfigError(
                 f"{self.name} has no variant {name!r}; it has {', '.join(self.variants)}."
             )
-        if self.variants[name].is_chat and api != "chat":
+        form = self.variants[name]
+        if isinstance(form, Variant) and form.is_chat and api != "chat":
             raise ConfigError(
                 f"{self.name}'s variant {name!r} is a chat; add --lightllm-api chat."
             )
@@ -162,7 +133,7 @@ def benchmark(
     name: str,
     *,
     samples: SampleSource,
-    variants: Mapping[str, Variant] | None = None,
+    variants: Mapping[str, Variant | LikelihoodVariant] | None = None,
     prompt: Callable[[Sample], Prompt] | None = None,
     max_new_tokens: int | None = None,
     stop: Sequence[str] = (),

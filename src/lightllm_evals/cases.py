@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lightllm_evals.benchmark import Benchmark, Variant
+from lightllm_evals.benchmark import Benchmark, LikelihoodVariant, Variant
 from lightllm_evals.errors import ConfigError, DatasetError
 from lightllm_evals.fingerprint import code_hash, digest_all, prompt_hash, sample_hash
-from lightllm_evals.records import Api, Message, Request, Sample, SamplingParams
+from lightllm_evals.records import Api, Choice, Message, Request, Sample, SamplingParams
 from lightllm_evals.settings import Settings
 from lightllm_evals.shard import Shard
 
@@ -37,13 +37,55 @@ class Case:
         return f"Case({self.benchmark.name}, {self.id})"
 
     @property
-    def variant(self) -> Variant:
+    def variant(self) -> Variant | LikelihoodVariant:
         """The form in use."""
         return self.benchmark.variants[self.variant_name]
 
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The texts that are scored.
+
+        Raises:
+            ConfigError: The form generates.
+        """
+        if isinstance(self.variant, Variant):
+            raise ConfigError(
+                f"{self.benchmark.name} ({self.variant_name}) generates, so it has no choices: "
+                "ask for the fixture `answer` or `completion`."
+            )
+        return tuple(self.variant.choices(self.sample))
+
     def answer(self, text: str) -> str:
-        """Returns what is judged of a completion's text."""
+        """Returns what is judged of a completion's text.
+
+        Raises:
+            ConfigError: The form generates nothing.
+        """
+        if not isinstance(self.variant, Variant):
+            raise ConfigError(
+                f"{self.benchmark.name} ({self.variant_name}) scores choices and generates "
+                "nothing: ask for the fixtures `choices` and `likelihoods`."
+            )
         return self.variant.answer(self.sample, text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What cases need besides a server that completes prompts.
+
+    Attributes:
+        sandbox: They judge programs.
+        prompt_logprobs: They score given texts.
+    """
+
+    sandbox: bool = False
+    prompt_logprobs: bool = False
+
+    def __or__(self, other: Needs) -> Needs:
+        return Needs(
+            sandbox=self.sandbox or other.sandbox,
+            prompt_logprobs=self.prompt_logprobs or other.prompt_logprobs,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,11 +163,13 @@ class RequestOptions:
         api: The interface to use for prompts that are not chats.
         params: Sampling parameters that beat the benchmark's.
         extra_stops: Stop texts added to the benchmark's.
+        prefix_text: Stands before a text that is scored from its first token on.
     """
 
     api: Api = "generate"
     params: Mapping[str, Any] = field(default_factory=dict)
     extra_stops: tuple[str, ...] = ()
+    prefix_text: str = ""
 
 
 def build_request(case: Case, request_id: str, options: RequestOptions) -> Request:
@@ -135,6 +179,8 @@ def build_request(case: Case, request_id: str, options: RequestOptions) -> Reque
         ConfigError: The form's prompt is neither text nor turns.
     """
     variant = case.variant
+    if isinstance(variant, LikelihoodVariant):
+        return _scoring_request(case, variant, request_id, options)
     prompt = variant.prompt(case.sample)
     params = replace(
         SamplingParams(
@@ -156,6 +202,37 @@ def build_request(case: Case, request_id: str, options: RequestOptions) -> Reque
     return replace(request, prompt=prompt, api=options.api)
 
 
+def _scoring_request(
+    case: Case, variant: LikelihoodVariant, request_id: str, options: RequestOptions
+) -> Request:
+    choices = case.choices
+    if not choices:
+        raise ConfigError(f"{case.benchmark.name} has no choice for sample {case.sample.id}.")
+    if variant.kind == "rolling":
+        choices = tuple(replace(choice, context=options.prefix_text) for choice in choices)
+    shared = _shared_start([choice.context for choice in choices])
+    # Few-shot contexts are long: what the choices share travels once.
+    rests = (replace(choice, context=choice.context[len(shared) :]) for choice in choices)
+    bos = options.params.get("add_special_tokens", True)
+    return Request(
+        id=request_id,
+        params=SamplingParams(max_new_tokens=1, add_special_tokens=bos),
+        prompt=shared,
+        prefix=variant.prefix(case.sample),
+        repeat=case.repeat,
+        choices=tuple(rests),
+        scoring=variant.kind,
+        needs_greedy=variant.needs_greedy,
+    )
+
+
+def _shared_start(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)
+    # What the first and the last in order share, all in between do.
+    differences = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return first[: next(differences, len(first))]
+
+
 def benchmark_fingerprint(
     plan: CasePlan, case: Case, options: RequestOptions, test: Callable[..., Any]
 ) -> dict[str, str]:
@@ -171,9 +248,14 @@ def benchmark_fingerprint(
     return {
         "dataset": digest_all(sample_hash(sample) for sample in plan.samples),
         "prompt": digest_all(prompt_hash(request) for request in requests),
-        "postprocessing": code_hash(case.variant.answer),
+        "postprocessing": _postprocessing(case.variant),
         "scorer": code_hash(test),
     }
+
+
+def _postprocessing(variant: Variant | LikelihoodVariant) -> str:
+    # Nothing stands between likelihoods and the test that judges them.
+    return code_hash(variant.answer) if isinstance(variant, Variant) else "none"
 
 
 def _turns(case: Case, prompt: Any) -> tuple[Message, ...]:
@@ -192,10 +274,12 @@ def request_options(
     profile_api: Api | None = None,
     profile_params: Mapping[str, Any] | None = None,
     extra_stops: tuple[str, ...] = (),
+    prefix_text: str = "",
 ) -> RequestOptions:
     """Returns the options of a run's requests; the command line beats the profile."""
     return RequestOptions(
         api=settings.api or profile_api or "generate",
         params={**(profile_params or {}), **settings.params},
         extra_stops=extra_stops,
+        prefix_text=prefix_text,
     )

@@ -37,7 +37,14 @@ def sample_hash(sample: Sample) -> str:
 def prompt_hash(request: Request) -> str:
     """Returns the hash of what the model is to continue, and of the interface it goes through."""
     turns = [[turn.role, turn.content] for turn in request.messages]
-    return digest([request.api, request.prompt, turns, list(request.token_ids)])
+    parts: list[Any] = [request.api, request.prompt, turns, list(request.token_ids)]
+    if request.choices:
+        parts += [
+            [[choice.context, choice.continuation] for choice in request.choices],
+            request.scoring,
+            request.needs_greedy,
+        ]
+    return digest(parts)
 
 
 def request_key(server: str, request: Request) -> str:

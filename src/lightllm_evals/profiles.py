@@ -53,6 +53,8 @@ class Profile:
         stop_sequences: Stop texts in addition to the benchmark's.
         api: Which of the server's interfaces is used.
         chat_template: Name of the chat template to render with.
+        prefix_text: A special token's text that stands before a text which is scored from its
+            first token on (WikiText); "" where the tokenizer adds BOS itself.
         variants: Form by benchmark name.
         limit: Samples a benchmark by default, ``math.inf`` for all.
         concurrency: Requests in flight by default.
@@ -67,6 +69,7 @@ class Profile:
     stop_sequences: tuple[str, ...] = ()
     api: Api | None = None
     chat_template: str | None = None
+    prefix_text: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
     limit: float | None = None
     concurrency: int | None = None
@@ -259,6 +262,7 @@ _TOP: Mapping[str, _Reader] = {
     "model_dir": _text,
     "api": _api,
     "chat_template": _text,
+    "prefix_text": _text,
     "limit": _limit,
     "concurrency": _count,
     "launch": _launch,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import lightllm_evals
-from lightllm_evals.benchmark import declared_benchmark
+from lightllm_evals.benchmark import LikelihoodVariant, declared_benchmark
 from lightllm_evals.cases import (
     Case,
     CasePlan,
+    Needs,
     RequestOptions,
     benchmark_fingerprint,
     build_request,
@@ -47,6 +48,7 @@ CASE_KINDS = (
     "instruction",
     "language",
     "zh",
+    "likelihood",
 )
 _OUTCOME = pytest.StashKey[CaseVerdict]()
 
@@ -156,8 +158,12 @@ def profile_folders(config: pytest.Config) -> list[Path]:
 def mark_kinds(item: pytest.Item) -> None:
     """Gives a case its benchmark's markers, for ``-m``."""
     case = case_of(item)
-    for kind in case.benchmark.kinds if case else ():
+    if case is None:
+        return
+    for kind in case.benchmark.kinds:
         item.add_marker(kind)
+    if isinstance(case.variant, LikelihoodVariant):
+        item.add_marker("likelihood")
 
 
 def case_of(item: pytest.Item) -> Case | None:
@@ -165,6 +171,18 @@ def case_of(item: pytest.Item) -> Case | None:
     callspec = getattr(item, "callspec", None)
     case = callspec.params.get(_PARAMETER) if callspec else None
     return case if isinstance(case, Case) else None
+
+
+def needs_of(items: Iterable[pytest.Item]) -> Needs:
+    """Returns what the cases among tests need besides a server that completes prompts."""
+    needs = Needs()
+    for item in items:
+        if (case := case_of(item)) is not None:
+            needs |= Needs(
+                sandbox="sandbox" in getattr(item, "fixturenames", ()),
+                prompt_logprobs=isinstance(case.variant, LikelihoodVariant),
+            )
+    return needs
 
 
 def options_of(config: pytest.Config) -> RequestOptions:
@@ -175,6 +193,7 @@ def options_of(config: pytest.Config) -> RequestOptions:
         profile_api=profile.api if profile else None,
         profile_params=profile.request if profile else None,
         extra_stops=profile.stop_sequences if profile else (),
+        prefix_text=profile.prefix_text if profile else "",
     )
 
 

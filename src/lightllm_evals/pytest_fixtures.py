@@ -10,7 +10,7 @@ import pytest
 from lightllm_evals.errors import HarnessError
 from lightllm_evals.pytest_cases import COMPLETION, METRICS, VERDICT, case_of, request_of
 from lightllm_evals.pytest_options import SETTINGS
-from lightllm_evals.records import Completion, Request, Sample
+from lightllm_evals.records import Choice, Completion, Likelihood, Request, Sample
 
 if TYPE_CHECKING:
     from lightllm_evals.sandbox import Sandbox, Verdict
@@ -77,6 +77,20 @@ def answer(request: pytest.FixtureRequest, completion: Completion) -> str:
     case = case_of(request.node)
     assert case is not None, completion
     return case.answer(completion.text)
+
+
+@pytest.fixture
+def choices(request: pytest.FixtureRequest, sample: Sample) -> tuple[Choice, ...]:
+    """The texts of this sample whose likelihoods are asked for."""
+    case = case_of(request.node)
+    assert case is not None, sample
+    return case.choices
+
+
+@pytest.fixture
+def likelihoods(completion: Completion) -> tuple[Likelihood, ...]:
+    """What the model says about each of the choices, in their order."""
+    return completion.likelihoods
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lightllm_evals import lengths
+from lightllm_evals.cases import Needs
 from lightllm_evals.errors import HarnessError
 from lightllm_evals.opening import Opening
 from lightllm_evals.profiles import Profile
-from lightllm_evals.pytest_cases import case_of, options_of, planned_case, profile_of
+from lightllm_evals.pytest_cases import (
+    case_of,
+    needs_of,
+    options_of,
+    planned_case,
+    profile_of,
+)
 from lightllm_evals.pytest_errors import collapsed_errors
 from lightllm_evals.pytest_fixtures import SOURCE
 from lightllm_evals.pytest_gate import NOTHING_JUDGED, Gate
@@ -29,6 +36,7 @@ from lightllm_evals.results import CaseVerdict
 if TYPE_CHECKING:
     # These bring requests, psutil and more along: imported where a run has evals.
     from lightllm_evals.run import Run
+    from lightllm_evals.serving import Serving
 
 
 class Owner:
@@ -38,13 +46,14 @@ class Owner:
         self._config = config
         self._settings = config.stash[SETTINGS]
         self._gate = Gate(config)
-        self._needs_sandbox = False
+        self._needs = Needs()
         self._is_announced = False
         self._is_in_vain = False
         self._num_failed = 0
         self._num_other_failures = 0
         self._progress: ProgressLine | None = None
-        self._opening = Opening(self.open_run)
+        self._opening: Opening[Run] = Opening(self.open_run)
+        self._connecting: Opening[Serving] | None = None
         if self._settings.profile:
             # A wrong name is said here, and not by every worker.
             profile_of(config)
@@ -52,7 +61,7 @@ class Owner:
     @property
     def run(self) -> Run | None:
         """The run, None while there is none."""
-        return self._opening.run
+        return self._opening.opened
 
     # Opening.
 
@@ -63,10 +72,14 @@ class Owner:
             return
         from lightllm_evals.pytest_workers import ControllerSide  # noqa: PLC0415  # needs xdist
 
-        if self._settings.urls or self._settings.model_dir:
-            # A sign of evals to come: the workers need a second to start, and so do these.
+        option = self._config.option
+        if (option.lightllm_url or option.lightllm_model_dir) and not option.collectonly:
+            # A sign of evals to come, and workers need a second to start: connect, import.
+            self._connecting = Opening(self._connect) if self._settings.urls else None
             threading.Thread(target=_import_ahead, daemon=True).start()
-        side = ControllerSide(self.open_run, self._note_sandbox, self._announce)
+            if self._connecting is not None:
+                self._connecting.begin()
+        side = ControllerSide(self.open_run, self._note_needs, self._announce)
         self._opening = side.opening
         self._config.pluginmanager.register(side, "lightllm-controller")
 
@@ -75,7 +88,7 @@ class Owner:
         """Opens the run when the cases of this process are known, before the first one."""
         items = {item: case for item in session.items if (case := case_of(item)) is not None}
         if items and not self._config.option.collectonly:
-            self._note_sandbox(any("sandbox" in getattr(i, "fixturenames", ()) for i in items))
+            self._note_needs(needs_of(items))
             try:
                 run = self._opening.wait()
             except HarnessError as error:
@@ -86,8 +99,19 @@ class Owner:
             run.is_plan_whole = True
         return (yield)
 
-    def _note_sandbox(self, needs_sandbox: bool) -> None:
-        self._needs_sandbox = self._needs_sandbox or needs_sandbox
+    def _note_needs(self, needs: Needs) -> None:
+        self._needs |= needs
+
+    def _connect(self) -> Serving:
+        from lightllm_evals.serving import open_serving  # noqa: PLC0415  # only with evals
+
+        return open_serving(
+            self._settings,
+            profile_of(self._config),
+            # Nothing is started, so nothing is logged.
+            log_dir=self._config.invocation_params.dir,
+            say=self._say,
+        )
 
     def open_run(self) -> Run:
         """Returns a run with its servers ready; called on a thread of its own.
@@ -101,11 +125,12 @@ class Owner:
             self._settings,
             profile_of(self._config),
             below=self._config.invocation_params.dir,
-            needs_sandbox=self._needs_sandbox,
+            needs=self._needs,
             in_order=not self._config.pluginmanager.has_plugin("dsession"),
             is_repeated=self._config.getoption("dist", "no") == "each",
             is_rerun=bool(self._config.getoption("lf", False))
             or bool(self._config.getoption("failedfirst", False)),
+            connected=self._connecting.wait if self._connecting is not None else None,
             say=self._say,
         )
 
@@ -177,6 +202,8 @@ class Owner:
         run = self.run
         if run is None:
             self._opening.abandon()
+            if self._connecting is not None:
+                self._connecting.abandon()
             self._is_in_vain = self._asks_in_vain(exitstatus)
             if self._is_in_vain:
                 session.exitstatus = NOTHING_JUDGED

@@ -5,7 +5,7 @@ an eval to run. So ``workerinput`` carries an execnet channel, which reaches wor
 hosts too, and the channel carries everything else, as JSON text:
 
     worker -> controller   refused     the options make no sense for what it collected
-                           collected   it has so many cases, and whether they need a sandbox
+                           collected   it has so many cases, which need this and that
                            plan        cases to request, in portions; ``last`` ends them
                            want        a case is waiting for its completion
     controller -> worker   session     the servers are ready; ``plan`` asks for the cases
@@ -25,10 +25,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from lightllm_evals.cases import Needs
 from lightllm_evals.errors import HarnessError
 from lightllm_evals.mailbox import Mailbox, decode_outcome, encode_outcome
 from lightllm_evals.opening import Opening
-from lightllm_evals.pytest_cases import case_of, planned_case, refusal
+from lightllm_evals.pytest_cases import case_of, needs_of, planned_case, refusal
 from lightllm_evals.pytest_fixtures import SOURCE
 from lightllm_evals.pytest_options import SENT_SETTINGS, SETTINGS
 from lightllm_evals.pytest_scheduling import CompletionScheduling
@@ -48,18 +49,18 @@ class ControllerSide:
 
     Args:
         open_run: Opens the run; called once, on the first worker that has a case.
-        needs_sandbox: Told whether the cases need a sandbox, before ``open_run``.
+        note_needs: Told what the cases need, before ``open_run``.
         announce: Told, on the main thread, that the run is open.
     """
 
     def __init__(
         self,
         open_run: Callable[[], Run],
-        needs_sandbox: Callable[[bool], None],
+        note_needs: Callable[[Needs], None],
         announce: Callable[[Run], None],
     ) -> None:
         self.opening = Opening(open_run, self._opened)
-        self._needs_sandbox = needs_sandbox
+        self._note_needs = note_needs
         self._announce = announce
         self._lock = threading.RLock()
         self._channels: dict[Any, Any] = {}
@@ -124,7 +125,7 @@ class ControllerSide:
     @pytest.hookimpl
     def pytest_handlecrashitem(self, crashitem: str, report: Any, sched: Any) -> bool | None:
         """Runs a case again whose worker died; the second time it is an error."""
-        run = self.opening.run
+        run = self.opening.opened
         if run is None or not run.has_planned(crashitem):
             return None
         self._crashes[crashitem] += 1
@@ -146,7 +147,7 @@ class ControllerSide:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Makes a case an error whose worker died and that no other worker ran again."""
-        run = self.opening.run
+        run = self.opening.opened
         for nodeid in run.unfinished if run is not None else ():
             if run is not None and self._crashes[nodeid]:
                 detail = f"the worker that ran {nodeid!r} died, and no other one was left"
@@ -164,7 +165,7 @@ class ControllerSide:
         elif kind == "collected":
             with self._lock:
                 self._unanswered.append(node)
-            self._needs_sandbox(message["sandbox"])
+            self._note_needs(from_json(Needs, message["needs"]))
             self.opening.begin()
             self._answer()
         elif kind == "plan":
@@ -178,7 +179,7 @@ class ControllerSide:
         self._answer(opened)
 
     def _answer(self, opened: Run | HarnessError | None = None) -> None:
-        opened = opened or self.opening.run
+        opened = opened or self.opening.opened
         if opened is None:
             return
         with self._lock:
@@ -193,7 +194,7 @@ class ControllerSide:
             self._unanswered.clear()
 
     def _plan(self, message: dict[str, Any]) -> None:
-        run = self.opening.run
+        run = self.opening.opened
         assert run is not None, "a worker plans only when it was asked to"
         run.plan(decode_planned(case) for case in message["cases"])
         if message["last"]:
@@ -204,7 +205,7 @@ class ControllerSide:
                 self._scheduling.plan_arrived()
 
     def _want(self, node: Any, request: Request) -> None:
-        run = self.opening.run
+        run = self.opening.opened
         assert run is not None, "a worker has cases to run only when the run is open"
         with self._lock:
             if run.outcome(request.id) is None:
@@ -224,7 +225,7 @@ class ControllerSide:
             self._scheduling.completion_arrived(nodeid)
 
     def _deliver(self, node: Any, nodeid: str) -> None:
-        run = self.opening.run
+        run = self.opening.opened
         outcome = run.outcome(nodeid) if run else None
         if outcome is not None:
             self._send(node, type="outcome", id=nodeid, outcome=encode_outcome(outcome))
@@ -266,8 +267,7 @@ class WorkerSide:
         if not items:
             return
         self._channel.setcallback(self._receive, endmarker=None)
-        uses_sandbox = any("sandbox" in getattr(item, "fixturenames", ()) for item in items)
-        self._send(type="collected", cases=len(items), sandbox=uses_sandbox)
+        self._send(type="collected", cases=len(items), needs=to_json(needs_of(items)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 Api = Literal["generate", "chat", "completions"]
 Dialect = Literal["a", "b"]
+Scoring = Literal["", "ll", "ppl-full", "rolling"]
 
 T = TypeVar("T")
 
@@ -79,8 +80,38 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One text whose likelihood is asked for.
+
+    Attributes:
+        context: What stands before it and is not scored; "" where everything is.
+        continuation: What is scored, the space that joins it to the context included.
+        text: What a normalised score is divided by the length of: no joining space.
+    """
+
+    context: str
+    continuation: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likelihood:
+    """What a model says about one choice.
+
+    Attributes:
+        logprob: Sum of natural log-probabilities of the scored tokens, <= 0.
+        num_tokens: How many tokens were scored, >= 1.
+        is_greedy: Each of them is the most probable one; None where that was not asked.
+    """
+
+    logprob: float
+    num_tokens: int
+    is_greedy: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One completion to ask for.
+    """One completion, or the likelihoods of given texts, to ask for.
 
     Attributes:
         id: Unique in the run; the pytest node id of the case.
@@ -91,6 +122,10 @@ class Request:
         api: Which of the server's interfaces is used.
         prefix: What the prompt shares with others (few-shot text); only a scheduling hint.
         repeat: 0 for the first completion of a sample; a stored one stands for its own only.
+        choices: Texts to score instead of completing the prompt; their contexts go on where
+            ``prompt``, which they share, ends.
+        scoring: How they are scored (``LikelihoodVariant.kind``); "" for a completion.
+        needs_greedy: Whether ``Likelihood.is_greedy`` is asked for.
     """
 
     id: str
@@ -101,6 +136,9 @@ class Request:
     api: Api = "generate"
     prefix: str = ""
     repeat: int = 0
+    choices: tuple[Choice, ...] = ()
+    scoring: Scoring = ""
+    needs_greedy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +156,7 @@ class Completion:
         tpot_s: Mean time per output token after the first; only measured on a stream.
         attempts: 1 for an answer at the first try.
         server: Base URL of the replica that answered.
+        likelihoods: One a choice, in the request's order; then there is no text.
     """
 
     text: str
@@ -129,6 +168,7 @@ class Completion:
     tpot_s: float | None = None
     attempts: int = 1
     server: str = ""
+    likelihoods: tuple[Likelihood, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +185,7 @@ class ServerInfo:
         is_tgi: The server runs with ``--use_tgi_api``.
         has_text_stop: Stop strings match on text, not only on token ids.
         has_prompt_logprobs: Prompt log-probabilities can be had.
+        has_logprob_start: They need not be computed from the first token on.
         is_greedy_repeatable: Two greedy requests gave the same text.
         settings: The launch settings that ``/get_server_info`` reports, {} where it has none.
     """
@@ -158,6 +199,7 @@ class ServerInfo:
     is_tgi: bool = False
     has_text_stop: bool | None = None
     has_prompt_logprobs: bool = False
+    has_logprob_start: bool = False
     is_greedy_repeatable: bool | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -190,9 +232,12 @@ def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
     return kind(**values)
 
 
+_LISTED: Mapping[str, type] = {"messages": Message, "choices": Choice, "likelihoods": Likelihood}
+
+
 def _restored(name: str, value: Any) -> Any:
     if name == "params":
         return from_json(SamplingParams, value)
-    if name == "messages":
-        return tuple(from_json(Message, item) for item in value)
+    if name in _LISTED:
+        return tuple(from_json(_LISTED[name], item) for item in value)
     return tuple(value) if isinstance(value, list) else value

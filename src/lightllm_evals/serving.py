@@ -25,6 +25,13 @@ _PATIENCE_S = 3.0
 class Replica(Transport, Protocol):
     """One server, as a run uses it."""
 
+    def check_scoring(self) -> None:
+        """Makes sure that it scores given texts rightly.
+
+        Raises:
+            ServerError: It cannot, or does it wrong.
+        """
+
     def close(self) -> None:
         """Closes all connections; safe to call twice."""
 
@@ -55,6 +62,15 @@ class Serving:
         known = [info.running_max_req_size for info in self.infos if info.running_max_req_size]
         return min(known, default=None)
 
+    def check_scoring(self) -> None:
+        """Makes sure that every server scores given texts rightly, by a known answer.
+
+        Raises:
+            ServerError: One cannot, or does it wrong; the sentence has the flags that it needs.
+        """
+        for client in self.clients:
+            client.check_scoring()
+
     def poll(self) -> None:
         """Looks after the servers that we started.
 
@@ -77,6 +93,7 @@ def open_serving(
     profile: Profile | None,
     *,
     log_dir: Path,
+    needs_prompt_logprobs: bool = False,
     say: Callable[[str], None],
 ) -> Serving:
     """Returns servers that are ready; nothing stays behind when one of them is not.
@@ -85,6 +102,7 @@ def open_serving(
         settings: What the user asked for.
         profile: The model's profile, if there is one.
         log_dir: Where logs of servers that we start go.
+        needs_prompt_logprobs: A server that we start gets the flags for it.
         say: Told, in one line, about anything that takes long.
 
     Raises:
@@ -96,7 +114,15 @@ def open_serving(
     clients: list[Client] = []
     warnings: list[str] = []
     try:
-        urls = _addresses(settings, profile, processes, warnings, log_dir=log_dir, say=say)
+        urls = _addresses(
+            settings,
+            profile,
+            processes,
+            warnings,
+            log_dir=log_dir,
+            needs_prompt_logprobs=needs_prompt_logprobs,
+            say=say,
+        )
         rate = RateLimit(settings.rate) if settings.rate else None
         infos = []
         for url in urls:
@@ -149,6 +175,7 @@ def _addresses(
     warnings: list[str],
     *,
     log_dir: Path,
+    needs_prompt_logprobs: bool,
     say: Callable[[str], None],
 ) -> list[str]:
     if settings.urls:
@@ -158,7 +185,7 @@ def _addresses(
         if settings.model_dir:
             say(f"starting LightLLM with {settings.model_dir}; its log is {log_path}")
             process = start_lightllm(
-                _launch_spec(settings, profile),
+                _launch_spec(settings, profile, needs_prompt_logprobs=needs_prompt_logprobs),
                 log_path=log_path,
                 start_timeout_s=settings.ready_within_s,
             )
@@ -174,12 +201,16 @@ def _addresses(
     return [process.url for process in processes]
 
 
-def _launch_spec(settings: Settings, profile: Profile | None) -> LaunchSpec:
+def _launch_spec(
+    settings: Settings, profile: Profile | None, *, needs_prompt_logprobs: bool
+) -> LaunchSpec:
     assert settings.model_dir is not None
+    # Translated and completed for the installed version by ``fit_flags``.
+    scoring = {"enable_prompt_logprobs": True} if needs_prompt_logprobs else {}
     return LaunchSpec(
         model_dir=settings.model_dir,
         python=settings.python,
-        flags=profile.launch if profile else {},
+        flags={**scoring, **(profile.launch if profile else {})},
         server_args=settings.server_args,
     )
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightllm_evals.archive import Archive
+from lightllm_evals.cases import Needs
 from lightllm_evals.earlier import earlier_completions
 from lightllm_evals.lengths import expected_tokens
 from lightllm_evals.past_run import find_run, runs_below
@@ -16,7 +17,7 @@ from lightllm_evals.run import Run
 from lightllm_evals.run_directory import RunDirectory, default_run_directory
 from lightllm_evals.run_identity import run_identity
 from lightllm_evals.sandbox import Sandbox
-from lightllm_evals.serving import open_serving
+from lightllm_evals.serving import Serving, open_serving
 from lightllm_evals.serving_identity import server_key
 from lightllm_evals.settings import Settings
 from lightllm_evals.store import CompletionStore
@@ -28,10 +29,11 @@ def start_run(
     profile: Profile | None,
     *,
     below: Path,
-    needs_sandbox: bool,
+    needs: Needs,
     in_order: bool,
     is_repeated: bool,
     is_rerun: bool,
+    connected: Callable[[], Serving] | None,
     say: Callable[[str], None],
 ) -> Run:
     """Returns a run with its servers ready and its folder made.
@@ -40,10 +42,11 @@ def start_run(
         settings: What the user asked for.
         profile: The model's profile, if there is one.
         below: Folder below which runs are kept, unless the settings name one.
-        needs_sandbox: The cases judge programs, so a weak sandbox is found out now.
+        needs: What the cases need; a weak sandbox or a server without it is found out now.
         in_order: Ask in the planned order.
         is_repeated: Every worker runs every case.
         is_rerun: Cases are run again (--lf, --ff), so stored completions serve.
+        connected: Returns servers that were connected to ahead of time.
         say: Told, in one line, about anything that takes long.
 
     Raises:
@@ -55,12 +58,21 @@ def start_run(
     try:
         # Both take a moment, and neither needs the other.
         with ThreadPoolExecutor(1) as pool:
-            check = pool.submit(_isolation, settings) if needs_sandbox else None
-            serving = (
-                stored_serving(find_run(settings.rescore, runs_below(below)))
-                if settings.rescore
-                else open_serving(settings, profile, log_dir=directory.path, say=say)
-            )
+            check = pool.submit(_isolation, settings) if needs.sandbox else None
+            if settings.rescore:
+                serving = stored_serving(find_run(settings.rescore, runs_below(below)))
+            elif connected is not None:
+                serving = connected()
+            else:
+                serving = open_serving(
+                    settings,
+                    profile,
+                    log_dir=directory.path,
+                    needs_prompt_logprobs=needs.prompt_logprobs,
+                    say=say,
+                )
+            if needs.prompt_logprobs:
+                serving.check_scoring()
         isolation = check.result() if check else None
         identity = run_identity(settings, profile, serving, isolation)
         earlier = earlier_completions(

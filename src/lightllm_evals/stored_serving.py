@@ -37,6 +37,9 @@ class NoServer:
             f"parameters; ask for it with --lightllm-resume={self._run.path.name}."
         )
 
+    def check_scoring(self) -> None:
+        """Does nothing: what is stored was scored when it was asked."""
+
     def cancel_all(self) -> None:
         """Does nothing: nothing is in flight."""
 

@@ -96,7 +96,7 @@ def test_all_canonical_solutions_pass(
     form: str,
     complete: Callable[[Sample], str],
 ) -> None:
-    assert num_passed(humaneval.variants[form], complete) == 164
+    assert num_passed(_form(humaneval, form), complete) == 164
 
 
 @pytest.mark.parametrize("form", GARBAGE)
@@ -105,5 +105,11 @@ def test_garbage_scores_nothing(
     num_passed: Callable[[Variant, Callable[[Sample], str]], int],
     form: str,
 ) -> None:
-    assert num_passed(humaneval.variants[form], lambda sample: GARBAGE[form]) == 0
-    assert num_passed(humaneval.variants[form], lambda sample: "") == 0
+    assert num_passed(_form(humaneval, form), lambda sample: GARBAGE[form]) == 0
+    assert num_passed(_form(humaneval, form), lambda sample: "") == 0
+
+
+def _form(humaneval: Benchmark, name: str) -> Variant:
+    form = humaneval.variants[name]
+    assert isinstance(form, Variant)
+    return form

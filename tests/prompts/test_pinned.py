@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from lightllm_evals import datasets
-from lightllm_evals.benchmark import Choice
 from lightllm_evals.prompts import (
     bbh,
     commonsense,
@@ -27,7 +26,7 @@ from lightllm_evals.prompts import (
     math500,
     mbpp,
 )
-from lightllm_evals.records import Message, Sample
+from lightllm_evals.records import Choice, Message, Sample
 
 PINNED = Path(__file__).parent / "pinned"
 FEWSHOT = Path(__file__).parents[2] / "fixtures" / "fewshot"

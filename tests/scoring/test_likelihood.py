@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightllm_evals import datasets
-from lightllm_evals.benchmark import Choice, Likelihood
 from lightllm_evals.prompts import commonsense, exams, language
-from lightllm_evals.records import Sample
+from lightllm_evals.records import Choice, Likelihood, Sample
 from lightllm_evals.scoring import likelihood as scoring
 from lightllm_evals.scoring import targets
 

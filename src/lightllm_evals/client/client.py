@@ -12,9 +12,11 @@ from lightllm_evals.client.address import base_url
 from lightllm_evals.client.asking import GENERATION_TIMEOUT_S, Asker
 from lightllm_evals.client.attempt import Attempts
 from lightllm_evals.client.failures import TransientError, located
+from lightllm_evals.client.likelihoods import LikelihoodAttempts
 from lightllm_evals.client.probe import probe
 from lightllm_evals.client.rate import RateLimit
 from lightllm_evals.client.retry import Backoff, retrying
+from lightllm_evals.client.scoring_check import check_scoring
 from lightllm_evals.client.transport import Transport
 from lightllm_evals.errors import RequestError
 from lightllm_evals.records import Completion, Request, ServerInfo
@@ -71,7 +73,7 @@ class Client:
         return f"Client({self.url!r}{state})"
 
     def complete(self, request: Request) -> Completion:
-        """Returns the model's completion of a request.
+        """Returns the model's completion of a request, or the likelihoods of its choices.
 
         Raises:
             ServerUnreachableError: No attempt found a server that answers.
@@ -82,15 +84,7 @@ class Client:
             RequestCancelledError: ``cancel_all`` or ``close`` ended it.
             ConfigError: The request's interface cannot take its form of prompt.
         """
-        attempts = Attempts(
-            request,
-            transport=self._transport,
-            info=self._info,
-            timeout_s=self._timeout_s,
-            stream=self._is_streaming,
-            clock=self._clock,
-            admit=self._admit,
-        )
+        attempts = self._attempts(request)
         try:
             return retrying(
                 partial(self._attempt, attempts),
@@ -116,14 +110,19 @@ class Client:
             BadResponseError: Something else than LightLLM answers.
             RequestCancelledError: ``cancel_all`` or ``close`` ended it.
         """
-        asker = Asker(
-            self._transport,
-            clock=self._clock,
-            sleep=self._sleep,
-            generation_timeout_s=min(GENERATION_TIMEOUT_S, self._timeout_s),
-        )
-        self._info = probe(asker, wait_s=wait_s)
+        self._info = probe(self._asker(), wait_s=wait_s)
         return self._info
+
+    def check_scoring(self) -> None:
+        """Makes sure that the server scores given texts rightly; to be called after ``probe``.
+
+        Raises:
+            ServerError: It cannot, or does it wrong; says what it has to be started with.
+            ServerUnreachableError: It does not answer.
+        """
+        if self._info is None:
+            raise ValueError("probe the server first")
+        check_scoring(self._asker(), self._info)
 
     def cancel_all(self) -> None:
         """Closes the sockets of all requests in flight; they and all later ones fail at once."""
@@ -135,7 +134,35 @@ class Client:
         self._cancelled.set()
         self._transport.close()
 
-    def _attempt(self, attempts: Attempts, number: int) -> Completion:
+    def _asker(self) -> Asker:
+        return Asker(
+            self._transport,
+            clock=self._clock,
+            sleep=self._sleep,
+            generation_timeout_s=min(GENERATION_TIMEOUT_S, self._timeout_s),
+        )
+
+    def _attempts(self, request: Request) -> Attempts | LikelihoodAttempts:
+        if request.choices:
+            return LikelihoodAttempts(
+                request,
+                transport=self._transport,
+                info=self._info,
+                timeout_s=self._timeout_s,
+                clock=self._clock,
+                admit=self._admit,
+            )
+        return Attempts(
+            request,
+            transport=self._transport,
+            info=self._info,
+            timeout_s=self._timeout_s,
+            stream=self._is_streaming,
+            clock=self._clock,
+            admit=self._admit,
+        )
+
+    def _attempt(self, attempts: Attempts | LikelihoodAttempts, number: int) -> Completion:
         try:
             return attempts.run(number)
         except TransientError as failure:

@@ -14,7 +14,8 @@ from typing import Any
 
 from lightllm_evals.client.answers import count
 from lightllm_evals.client.asking import Asker
-from lightllm_evals.client.failures import length_limit, server_message
+from lightllm_evals.client.failures import TransientError, length_limit, server_message
+from lightllm_evals.client.prompt_logprobs import START_KEY, parse_prompt_logprobs
 from lightllm_evals.client.transport import Reply
 from lightllm_evals.errors import BadResponseError, RequestTimeoutError, ServerUnreachableError
 from lightllm_evals.records import Dialect, ServerInfo
@@ -56,6 +57,7 @@ def _findings(asker: Asker) -> ServerInfo:
     adds_bos = _adds_bos(asker)
     dialect = _dialect(asker, settings)
     again = _generated(asker)
+    has_prompt_logprobs, has_logprob_start = _prompt_logprobs(asker, first, dialect)
     return ServerInfo(
         url=asker.url,
         dialect=dialect,
@@ -66,7 +68,8 @@ def _findings(asker: Asker) -> ServerInfo:
         # Only that mode has a bare text.
         is_tgi=isinstance(first["generated_text"], str),
         has_text_stop=_has_text_stop(asker, first),
-        has_prompt_logprobs=_has_prompt_logprobs(asker, first, dialect),
+        has_prompt_logprobs=has_prompt_logprobs,
+        has_logprob_start=has_logprob_start,
         is_greedy_repeatable=first["generated_text"] == again["generated_text"],
         settings=settings,
     )
@@ -156,10 +159,13 @@ def _has_text_stop(asker: Asker, first: Mapping[str, Any]) -> bool | None:
     return len(_tokens(_generated(asker, stop_sequences=[stop]))) < len(texts)
 
 
-def _has_prompt_logprobs(asker: Asker, first: Mapping[str, Any], dialect: Dialect) -> bool:
-    if dialect == "a":
+def _prompt_logprobs(
+    asker: Asker, first: Mapping[str, Any], dialect: Dialect
+) -> tuple[bool, bool]:
+    """Returns whether they can be had, and whether from some position on only."""
+    if dialect == "a" and not isinstance(first.get("prompt_logprobs"), list):
         # There it is a mode of the server: every answer has them, or none.
-        return isinstance(first.get("prompt_logprobs"), list)
+        return False, False
     ids = [token.get("id") for token in _tokens(first)][:3]
     reply = _post(
         asker,
@@ -168,8 +174,15 @@ def _has_prompt_logprobs(asker: Asker, first: Mapping[str, Any], dialect: Dialec
         prompt_logprobs=0,
         # A hit in the cache would leave the values out.
         disable_prompt_cache=True,
+        **{START_KEY: 2},
     )
-    return isinstance(_object(reply).get("prompt_logprobs"), list)
+    answer = _object(reply)
+    try:
+        scored = parse_prompt_logprobs(answer, start=2, needs_rank=False)
+    except (BadResponseError, TransientError):
+        # Whether they are right is found out before they are needed.
+        return isinstance(answer.get("prompt_logprobs"), list), False
+    return True, len(scored.logprobs) > 2 and scored.logprobs[1] is None
 
 
 def _generated(asker: Asker, **parameters: Any) -> Mapping[str, Any]:

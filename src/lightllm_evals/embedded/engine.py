@@ -135,9 +135,18 @@ class Engine(Protocol):
         """Continues a prompt until the stopper ends it; cancelling frees the slot."""
 
     async def prompt_logprobs(
-        self, prompt_ids: Sequence[int], num_top: int
+        self,
+        prompt_ids: Sequence[int],
+        num_top: int,
+        start: int = 1,
+        *,
+        needs_rank: bool = True,
     ) -> list[list[PromptToken]]:
-        """Returns for each token after the first its own and the ``num_top`` best."""
+        """Returns for each token from ``start`` on its own and the ``num_top`` best.
+
+        The list begins with the second token; those before ``start`` are empty. Without
+        ``needs_rank`` only a most probable token need have a rank.
+        """
 
     def num_running(self) -> int:
         """Returns how many completions run or wait."""

@@ -20,6 +20,7 @@ from lightllm_evals.embedded.engine import (
     Token,
 )
 from lightllm_evals.embedded.llama_server import LlamaServer
+from lightllm_evals.embedded.slots import Slots
 from lightllm_evals.errors import ServerError
 from lightllm_evals.records import Message
 
@@ -30,8 +31,8 @@ RANK_STEPS = (64, 4096)
 """Candidates asked for until a token's rank is found; the whole vocabulary at last."""
 
 FORCING_BIAS = 1000.0
-"""Added to the logit of one harmless token: it is drawn, and llama.cpp still lists the raw
-log-probabilities. Without it, a drawn token that is a part of a character would show nothing."""
+"""Added to the logit of the token to be drawn; llama.cpp still lists the raw log-probabilities.
+Where all candidates are listed, a harmless one is drawn: a part of a character shows nothing."""
 
 
 def default_threads() -> int:
@@ -54,7 +55,7 @@ class LlamaEngine:
         self.num_slots = num_slots
         self._server = LlamaServer(
             gguf,
-            # One slot more, for scoring while all others are busy.
+            # One slot more, for what llama.cpp did not tell with a token of a completion.
             num_slots=num_slots + 1,
             # One token over: llama.cpp stops when a slot is full, LightLLM when it is used up.
             context=max_req_total_len + 1,
@@ -67,8 +68,7 @@ class LlamaEngine:
         self.bos_id = bos[0] if len(bos) == 1 else None
         self.eos_ids = frozenset(eos[:1])
         self._harmless_id = self.encode("a")[-1]
-        self._slots = asyncio.Semaphore(num_slots)
-        self._scoring = asyncio.Lock()
+        self._slots = Slots(num_slots)
         self._num_running = 0
 
     def encode(self, text: str) -> list[int]:
@@ -110,20 +110,21 @@ class LlamaEngine:
         """Continues a prompt until the stopper ends it; cancelling frees the slot."""
         self._num_running += 1
         try:
-            async with self._slots:
-                return await self._generate(prompt_ids, decoding, stopper, on_token)
+            async with self._slots.slot(prompt_ids) as slot:
+                return await self._generate(slot, prompt_ids, decoding, stopper, on_token)
         finally:
             self._num_running -= 1
 
     async def _generate(
         self,
+        slot: int,
         prompt_ids: Sequence[int],
         decoding: Decoding,
         stopper: Stopper,
         on_token: OnToken | None,
     ) -> Completed:
         completed = Completed()
-        async with contextlib.aclosing(self._tokens(prompt_ids, decoding)) as tokens:
+        async with contextlib.aclosing(self._tokens(slot, prompt_ids, decoding)) as tokens:
             async for token in tokens:
                 completed.tokens.append(token)
                 completed.finish_reason = stopper.push(token)
@@ -137,12 +138,12 @@ class LlamaEngine:
         return completed
 
     async def _tokens(
-        self, prompt_ids: Sequence[int], decoding: Decoding
+        self, slot: int, prompt_ids: Sequence[int], decoding: Decoding
     ) -> AsyncGenerator[Token, None]:
         """Yields the tokens of one completion as llama.cpp makes them."""
         so_far = list(prompt_ids)
         for request in _requests(so_far, decoding):
-            async with contextlib.aclosing(self._parts(request)) as parts:
+            async with contextlib.aclosing(self._parts(request | {"id_slot": slot})) as parts:
                 async for told in parts:
                     token = told
                     if decoding.wants_logprobs and told.rank is None and told.id >= 0:
@@ -152,7 +153,8 @@ class LlamaEngine:
 
     async def _ranked(self, prefix: Sequence[int], token: Token) -> Token:
         """Returns the token with what llama.cpp did not tell with it."""
-        own = (await self._scored(prefix, token.id, 0))[0]
+        # Its own slot is busy with the completion; one is kept for this.
+        own = (await self._scored(self.num_slots, prefix, token.id, 0))[0]
         return dataclasses.replace(token, logprob=own.logprob, rank=own.rank)
 
     async def _parts(self, request: dict[str, Any]) -> AsyncGenerator[Token, None]:
@@ -191,29 +193,40 @@ class LlamaEngine:
         )
 
     async def prompt_logprobs(
-        self, prompt_ids: Sequence[int], num_top: int
+        self,
+        prompt_ids: Sequence[int],
+        num_top: int,
+        start: int = 1,
+        *,
+        needs_rank: bool = True,
     ) -> list[list[PromptToken]]:
-        """Returns for each token after the first its own and the ``num_top`` best.
+        """Returns for each token from ``start`` on its own and the ``num_top`` best.
 
-        One request a token; the cached prefix makes it one step.
+        One request a token; the cached prefix makes it one step. Choices of one item find their
+        context in the slot that scored the last one.
         """
         self._num_running += 1
+        begin = max(start, 1)
+        score = self._scored if needs_rank else self._unranked
         try:
-            # One at a time: there is one slot for it, which keeps the prefix in its cache.
-            async with self._scoring:
+            async with self._slots.slot(prompt_ids) as slot:
                 return [
-                    await self._scored(prompt_ids[:position], prompt_ids[position], num_top)
-                    for position in range(1, len(prompt_ids))
+                    *([] for _ in prompt_ids[1:begin]),
+                    *[
+                        await score(slot, prompt_ids[:position], prompt_ids[position], num_top)
+                        for position in range(begin, len(prompt_ids))
+                    ],
                 ]
         finally:
             self._num_running -= 1
 
     async def _scored(
-        self, prefix: Sequence[int], token_id: int, num_top: int
+        self, slot: int, prefix: Sequence[int], token_id: int, num_top: int
     ) -> list[PromptToken]:
         steps = [step for step in RANK_STEPS if step > num_top]
         for num_candidates in (*steps, self.vocab_size):
-            candidates = await self._candidates(prefix, num_candidates)
+            drawn = await self._drawn(slot, prefix, self._harmless_id, num_candidates)
+            candidates = drawn["top_logprobs"]
             for rank, candidate in enumerate(candidates, 1):
                 if candidate["id"] == token_id:
                     own = self._prompt_token(candidate, rank)
@@ -221,7 +234,18 @@ class LlamaEngine:
                     return [own, *(self._prompt_token(c, r) for r, c in best)]
         raise ServerError(f"llama.cpp lists all candidates, but not token {token_id}")
 
-    def _prompt_token(self, probability: dict[str, Any], rank: int) -> PromptToken:
+    async def _unranked(
+        self, slot: int, prefix: Sequence[int], token_id: int, num_top: int
+    ) -> list[PromptToken]:
+        """Returns one token's value; llama.cpp tells that of the token drawn without a list."""
+        drawn = await self._drawn(slot, prefix, token_id, 1)
+        if drawn.get("id") != token_id:
+            # A part of a character is held back, and nothing is told about it.
+            return await self._scored(slot, prefix, token_id, num_top)
+        is_best = drawn["top_logprobs"][0]["id"] == token_id
+        return [self._prompt_token(drawn, 1 if is_best else None)]
+
+    def _prompt_token(self, probability: dict[str, Any], rank: int | None) -> PromptToken:
         return PromptToken(
             id=probability["id"],
             text=probability["token"] or self.decode([probability["id"]]),
@@ -229,23 +253,27 @@ class LlamaEngine:
             rank=rank,
         )
 
-    async def _candidates(
-        self, prefix: Sequence[int], num_candidates: int
-    ) -> list[dict[str, Any]]:
-        """Returns the most probable tokens after a prefix with their raw log-probabilities."""
+    async def _drawn(
+        self, slot: int, prefix: Sequence[int], token_id: int, num_candidates: int
+    ) -> dict[str, Any]:
+        """Returns what llama.cpp tells of a token that it is made to draw after a prefix.
+
+        All values are raw log-probabilities, whatever was done to have it drawn.
+        """
         request = {
             "prompt": list(prefix),
             "n_predict": 1,
             "temperature": 0.0,
             "samplers": ["top_k"],
             "top_k": 1,
-            "logit_bias": [[self._harmless_id, FORCING_BIAS]],
+            "logit_bias": [[token_id, FORCING_BIAS]],
             "n_probs": num_candidates,
             "cache_prompt": True,
+            "id_slot": slot,
         }
         answer = await asyncio.to_thread(self._server.ask, "/completion", request)
-        candidates: list[dict[str, Any]] = answer["completion_probabilities"][0]["top_logprobs"]
-        return candidates
+        told: list[dict[str, Any]] = answer.get("completion_probabilities") or [{}]
+        return told[0]
 
 
 def _requests(so_far: list[int], decoding: Decoding) -> Iterator[dict[str, Any]]:

@@ -137,25 +137,34 @@ class NativeApi:
         return details
 
     async def _prompt_logprobs(self, job: Job) -> dict[str, Any]:
-        """Returns the prompt's log-probabilities in the dialect's shape, {} when unasked for."""
+        """Returns the prompt's log-probabilities in the dialect's shape, {} when unasked for.
+
+        Our own addition: positions before ``logprob_start_len`` are null and cost nothing.
+        """
+        engine = self._generator.engine
+        start = job.sampling.logprob_start_len
         if self._dialect == "a":
             if not self._generator.settings.all_prompt_logprobs:
                 return {}
-            scored = await self._generator.engine.prompt_logprobs(job.prompt_ids, 0)
+            scored = await engine.prompt_logprobs(job.prompt_ids, 0, start, needs_rank=False)
+            pairs = zip(job.prompt_ids[1:], scored, strict=True)
+            values = [{str(own): each[0].logprob if each else None} for own, each in pairs]
             return {
                 "prompt_token_ids": job.prompt_ids,
                 "prompt_logprobs": [
-                    [before, {str(own.id): own.logprob}]
-                    for before, (own, *_) in zip(job.prompt_ids, scored, strict=False)
+                    [before, value] for before, value in zip(job.prompt_ids, values, strict=False)
                 ],
             }
         num_top = job.sampling.prompt_logprobs
         if num_top < 0:
             return {}
-        scored = await self._generator.engine.prompt_logprobs(job.prompt_ids, num_top)
+        scored = await engine.prompt_logprobs(
+            job.prompt_ids, num_top, start, needs_rank=start == 1 or num_top > 0
+        )
+        entries = [_prompt_entry(tokens, num_top) if tokens else None for tokens in scored]
         return {
             "prompt_token_ids": job.prompt_ids,
-            "prompt_logprobs": [None, *(_prompt_entry(tokens, num_top) for tokens in scored)],
+            "prompt_logprobs": [None, *entries],
         }
 
     async def _generate_stream(self, exchange: Exchange, body: Any) -> None:

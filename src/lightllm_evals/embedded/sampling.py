@@ -109,6 +109,8 @@ class Sampling:
         stop_ids: Stop sequences as token ids.
         stop_texts: Stop sequences as text; only [B] looks for them.
         prompt_logprobs: -1 for none, 0 for the prompt's own tokens, K for the best K.
+        logprob_start_len: Position of the first prompt token to score, >= 1; not LightLLM's,
+            which ignores it.
     """
 
     n: int
@@ -119,6 +121,7 @@ class Sampling:
     skip_special_tokens: bool = True
     print_eos_token: bool = False
     prompt_logprobs: int = -1
+    logprob_start_len: int = 1
     disable_prompt_cache: bool = field(default=False)
 
 
@@ -153,6 +156,7 @@ def parse(
         skip_special_tokens=fields.skip_special_tokens,
         print_eos_token=fields.print_eos_token,
         prompt_logprobs=fields.prompt_logprobs if dialect == "b" else -1,
+        logprob_start_len=_start(parameters.get("logprob_start_len")),
         disable_prompt_cache=fields.disable_prompt_cache,
     )
 
@@ -317,6 +321,11 @@ def _check_exclusions(parameters: Mapping[str, Any], *, has_allowed: bool) -> No
     if has_allowed and parameters.get("regular_constraint"):
         message = "allowed_token_ids and regular_constraint can not be used in same time"
         raise ParameterError(message, is_value=True)
+
+
+def _start(value: Any) -> int:
+    # LightLLM would ignore it, whatever it is.
+    return max(value, 1) if isinstance(value, int) else 1
 
 
 def _check_b_values(f: _Fields, has_prompt_logprobs: bool) -> None:

@@ -90,16 +90,33 @@ class SimulatedEngine:
         return completed
 
     async def prompt_logprobs(
-        self, prompt_ids: Sequence[int], num_top: int
+        self,
+        prompt_ids: Sequence[int],
+        num_top: int,
+        start: int = 1,
+        *,
+        needs_rank: bool = True,
     ) -> list[list[PromptToken]]:
-        """Returns made-up values that depend on the token alone; the best K are its neighbours."""
-        scored = []
-        for token_id in prompt_ids[1:]:
+        """Returns made-up values; the best K are the token's neighbours.
+
+        A value depends on the token alone, as in a completion. Where what comes before ``start``
+        is a known prompt, its canned completions are all but certain and others unlikely.
+        """
+        del needs_rank
+        if not self._timing.is_instant:
+            await self._steps.run(len(prompt_ids), 1, None)
+        begin = max(start, 1)
+        is_known, is_likely = self._expectation(prompt_ids, begin)
+        scored: list[list[PromptToken]] = [[] for _ in prompt_ids[1:begin]]
+        for token_id in prompt_ids[begin:]:
+            logprob = _made_up_logprob(token_id)
+            if is_known:
+                logprob = logprob / 1000 if is_likely else logprob - 1
             own = PromptToken(
                 id=token_id,
                 text=self.decode([token_id]),
-                logprob=_made_up_logprob(token_id),
-                rank=1,
+                logprob=logprob,
+                rank=2 if is_known and not is_likely else 1,
             )
             others = [
                 PromptToken(
@@ -113,6 +130,16 @@ class SimulatedEngine:
             best = [own, *others] if num_top else []
             scored.append([own, *best])
         return scored
+
+    def _expectation(self, prompt_ids: Sequence[int], begin: int) -> tuple[bool, bool]:
+        """Returns whether a text begins with a known prompt, and goes on as its answer does."""
+        bos = 1 if prompt_ids[0] == pieces.BOS_ID else 0
+        if begin <= bos + 1:
+            # Nothing stands before it: no prompt is empty.
+            return False, False
+        found = self.answers.find(self.decode(prompt_ids[bos:begin]))
+        rest = self.decode(prompt_ids[begin:])
+        return bool(found), any(answer.completion == rest for answer in found or ())
 
     def _answer(self, prompt: str, seed: int | None) -> Answer:
         found = self.answers.find(prompt)

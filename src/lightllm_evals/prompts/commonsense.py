@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lightllm_evals.benchmark import Choice
-from lightllm_evals.records import Sample
+from lightllm_evals.records import Choice, Sample
 
 
 def spaced(context: str, texts: Iterable[str]) -> tuple[Choice, ...]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lightllm_evals.benchmark import Choice
-from lightllm_evals.records import Sample
+from lightllm_evals.records import Choice, Sample
 
 Row = Mapping[str, Any]
 

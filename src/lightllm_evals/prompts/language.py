@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 
-from lightllm_evals.benchmark import Choice
-from lightllm_evals.records import Sample
+from lightllm_evals.records import Choice, Sample
 
 
 def lambada(sample: Sample) -> tuple[Choice, ...]:

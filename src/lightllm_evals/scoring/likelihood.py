@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from lightllm_evals.benchmark import Choice, Likelihood
+from lightllm_evals.records import Choice, Likelihood
 
 
 def best(values: Sequence[float]) -> int:
