@@ -3,7 +3,17 @@
 An eval module imports from here; the plugin loads by its entry point and needs no import.
 """
 
-from lightllm_evals.benchmark import Benchmark, Variant, benchmark
-from lightllm_evals.records import Completion, Message, Sample
+from lightllm_evals.benchmark import Benchmark, LikelihoodVariant, Variant, benchmark
+from lightllm_evals.records import Choice, Completion, Likelihood, Message, Sample
 
-__all__ = ["Benchmark", "Completion", "Message", "Sample", "Variant", "benchmark"]
+__all__ = [
+    "Benchmark",
+    "Choice",
+    "Completion",
+    "Likelihood",
+    "LikelihoodVariant",
+    "Message",
+    "Sample",
+    "Variant",
+    "benchmark",
+]

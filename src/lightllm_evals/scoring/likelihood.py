@@ -45,6 +45,19 @@ def choice_scores(
     }
 
 
+def comparison(choices: Sequence[Choice], likelihoods: Sequence[Likelihood], target: int) -> str:
+    """Returns what a failed sample's report shows: each choice, its figures, the right one."""
+    lines = ["the likeliest choice is not the right one (marked *):"]
+    for index, (choice, found) in enumerate(zip(choices, likelihoods, strict=True)):
+        mark = "*" if index == target else " "
+        per = _per(found.logprob, len(choice.text))
+        lines.append(
+            f"{mark} {found.logprob:9.3f} in all, {per:7.3f} a character, "
+            f"{found.num_tokens:3d} tokens: {choice.text}"
+        )
+    return "\n".join(lines)
+
+
 def _per(logprob: float, length: int) -> float:
     # An empty choice loses, as it does where numpy divides by zero.
     return logprob / length if length else -math.inf

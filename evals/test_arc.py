@@ -1,0 +1,56 @@
+"""ARC: Think you have Solved Question Answering? Try ARC, the AI2 Reasoning Challenge.
+
+Peter Clark, Isaac Cowhey, Oren Etzioni, Tushar Khot et al., 2018.
+https://arxiv.org/abs/1803.05457 - https://allenai.org/data/arc
+
+School science questions with three to five answers; 1,172 that simple methods get wrong, and
+2,376 easy ones. A sample passes when the right answer is the likeliest behind the question: by
+characters (``acc_norm``) in the challenge set, by its sum (``acc``) in the easy one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lightllm_evals import Choice, Likelihood, LikelihoodVariant, Sample, benchmark
+from lightllm_evals.datasets import arc_challenge, arc_easy
+from lightllm_evals.prompts import commonsense
+from lightllm_evals.scoring import likelihood, targets
+
+VARIANTS = {"reference": LikelihoodVariant(choices=commonsense.arc)}
+
+
+@benchmark(
+    "arc_challenge",
+    samples=arc_challenge,
+    variants=VARIANTS,
+    metric="acc_norm",
+    kinds=["commonsense"],
+)
+def test_arc_challenge(
+    sample: Sample,
+    choices: tuple[Choice, ...],
+    likelihoods: tuple[Likelihood, ...],
+    record_metric: Callable[[str, float], None],
+) -> None:
+    """The likeliest answer, by characters, is the right one."""
+    target = targets.index_target(sample)
+    scores = likelihood.choice_scores(choices, likelihoods, target)
+    for name, score in scores.items():
+        record_metric(name, score)
+    assert scores["acc_norm"] == 1, likelihood.comparison(choices, likelihoods, target)
+
+
+@benchmark("arc_easy", samples=arc_easy, variants=VARIANTS, metric="acc", kinds=["commonsense"])
+def test_arc_easy(
+    sample: Sample,
+    choices: tuple[Choice, ...],
+    likelihoods: tuple[Likelihood, ...],
+    record_metric: Callable[[str, float], None],
+) -> None:
+    """The likeliest answer is the right one."""
+    target = targets.index_target(sample)
+    scores = likelihood.choice_scores(choices, likelihoods, target)
+    for name, score in scores.items():
+        record_metric(name, score)
+    assert scores["acc"] == 1, likelihood.comparison(choices, likelihoods, target)
