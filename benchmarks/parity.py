@@ -57,9 +57,11 @@ def _row(each: dict[str, Any], metric: str, estimate: dict[str, Any]) -> str:
     theirs = overlap = "-"
     if published is not None:
         num_right = round(published.percent / 100 * published.num_samples)
-        low, high = wilson_interval(num_right, published.num_samples)
-        theirs = _shown(published.percent, {"low": low, "high": high})
-        is_apart = low > estimate["interval"]["high"] or high < estimate["interval"]["low"]
+        found = wilson_interval(num_right, published.num_samples)
+        theirs = _shown(published.percent, {"low": found.low, "high": found.high})
+        is_apart = (
+            found.low > estimate["interval"]["high"] or found.high < estimate["interval"]["low"]
+        )
         overlap = "no" if is_apart else "yes"
     cases = f"{each['scored']} of {each['samples_total']}"
     name = f"{each['benchmark']}, {each['variant']}"
