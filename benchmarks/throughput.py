@@ -3,8 +3,8 @@
     python benchmarks/throughput.py [humaneval] [half-second] [instant] [--runs 3]
 
 Every row starts a simulated server, lets a bare threads loop ask for everything (no pytest, no
-scoring; the ideal), then times ``pytest`` from process start to exit. Ratios are of medians of
-the same invocation. The in-flight figures come from the server's own statistics.
+scoring; the ideal), then times ``pytest`` from process start to exit. All figures are medians of
+the same invocation, ratios are of medians. Those in flight come from the server's own statistics.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import os
 import queue
 import random
@@ -36,7 +37,7 @@ def samples():
     for i in range({num}):
         yield Sample(id=f"item/{{i}}", fields={{"q": f"Question {{i}}: what is {{i}} plus 1?"}})
 
-@benchmark("work", samples=samples, prompt=lambda s: s["q"], max_new_tokens=16)
+@benchmark("work", samples=samples, prompt=lambda s: s["q"], max_new_tokens=64)
 def test_work(sample, answer):
     assert answer == "yes", answer
 """
@@ -109,8 +110,8 @@ class Watch:
 
     def __init__(self, address: str, pid: int, goal: int) -> None:
         self.peak = 0
-        self.full_after_s: float | None = None
-        self.first_s: float | None = None
+        self.full_after_s = math.inf
+        self.first_s = math.inf
         self.last_s = 0.0
         self._started = time.monotonic()
         self.peak_rss_mb = 0.0
@@ -121,18 +122,16 @@ class Watch:
         self._thread.start()
 
     def _look(self) -> None:
-        first: float | None = None
         while not self._stop.wait(0.1):
             in_flight = get_json(self._address, "/_simulated/stats")["in_flight"]
-            now = time.monotonic()
+            passed_s = time.monotonic() - self._started
             # The probe asks one at a time; two at once are the first samples.
-            if in_flight > 1 and first is None:
-                first = now
-                self.first_s = now - self._started
+            if in_flight > 1:
+                self.first_s = min(self.first_s, passed_s)
             if in_flight:
-                self.last_s = now - self._started
-            if first is not None and in_flight >= self._goal and self.full_after_s is None:
-                self.full_after_s = now - first
+                self.last_s = passed_s
+            if in_flight >= self._goal:
+                self.full_after_s = min(self.full_after_s, passed_s - self.first_s)
             self.peak = max(self.peak, in_flight)
             try:
                 rss = self._process.memory_info().rss / 2**20
@@ -154,6 +153,8 @@ def pytest_s(
         *(sys.executable, "-m", "pytest", str(target), f"-n{workers}", "-q", "--tb=no", "-rN"),
         *(f"--lightllm-url={address}", f"--lightllm-concurrency={concurrency}"),
         *("-p", "no:cacheprovider", f"--lightllm-run-dir={cwd / f'run-{time.time_ns()}'}"),
+        # Only developers have it; it imports hypothesis at the end of every process.
+        *("-p", "no:hypothesispytest"),
     ]
     started = time.monotonic()
     process = subprocess.Popen(
@@ -183,21 +184,22 @@ def measure(
         ideal = statistics.median(ideal_s(address, bodies, concurrency) for _ in range(runs))
         print(f"\n{title}: ideal {ideal:.2f} s for {len(bodies)} requests", flush=True)
         for count in workers:
-            times, watch, tail = [], None, ""
-            for _ in range(runs):
-                took_s, watch, tail = pytest_s(address, target, count, concurrency, folder)
-                times.append(took_s)
-            took = statistics.median(times)
-            assert watch is not None
-            full = "never" if watch.full_after_s is None else f"{watch.full_after_s:.1f} s"
+            seen = [pytest_s(address, target, count, concurrency, folder) for _ in range(runs)]
+            took = statistics.median(took_s for took_s, _, _ in seen)
+            watches = [watch for _, watch, _ in seen]
+            peak = statistics.median(watch.peak for watch in watches)
+            full_after_s = statistics.median(watch.full_after_s for watch in watches)
+            memory = statistics.median(watch.peak_rss_mb for watch in watches)
+            first_s = statistics.median(watch.first_s for watch in watches)
+            last_s = statistics.median(watch.last_s for watch in watches)
+            full = "never full" if full_after_s == math.inf else f"full after {full_after_s:.1f} s"
             print(
                 f"  -n {count}: {took:.2f} s, {took / ideal:.2f}x ideal, "
-                f"{1000 * took / len(bodies):.2f} ms a sample, peak in flight {watch.peak} "
-                f"(asked {concurrency}, full after {full}), controller {watch.peak_rss_mb:.0f} MB;"
-                f" first sample sent after {watch.first_s or 0:.1f} s, last back after "
-                f"{watch.last_s:.1f} s"
+                f"{1000 * took / len(bodies):.2f} ms a sample, peak in flight {peak:g} "
+                f"(asked {concurrency}, {full}), controller {memory:.0f} MB;"
+                f" first sample sent after {first_s:.1f} s, last back after {last_s:.1f} s"
             )
-            print("    " + tail.replace("\n", "\n    "), flush=True)
+            print("    " + seen[-1][2].replace("\n", "\n    "), flush=True)
 
 
 def humaneval(folder: Path, runs: int) -> None:
@@ -228,24 +230,30 @@ def humaneval(folder: Path, runs: int) -> None:
 
 
 def synthetic(
-    title: str, folder: Path, num: int, options: list[str], concurrency: int, runs: int
+    title: str,
+    folder: Path,
+    num: int,
+    options: list[str],
+    runs: int,
+    output_tokens: int | None = None,
 ) -> None:
-    """Samples that need no sandbox, each answered with "yes"."""
+    """Samples that need no sandbox, each answered with "yes"; 64 requests in flight."""
     page = folder / f"test_work_{num}.py"
     page.write_text(PAGE.format(num=num), encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     prompts = [f"Question {i}: what is {i} plus 1?" for i in range(num)]
     answers = folder / f"answers-{num}.jsonl"
-    lines = [json.dumps({"prompt": p, "completion": "yes"}) for p in prompts]
+    answer = {"completion": "yes", "output_tokens": output_tokens}
+    lines = [json.dumps({"prompt": prompt, **answer}) for prompt in prompts]
     answers.write_text("\n".join(lines), encoding="utf-8")
     measure(
         title,
         folder,
         page,
         answers,
-        [body_of(prompt, 16) for prompt in prompts],
+        [body_of(prompt, 64) for prompt in prompts],
         options,
-        concurrency=concurrency,
+        concurrency=64,
         workers=[2],
         runs=runs,
     )
@@ -264,11 +272,11 @@ def main() -> None:
             humaneval(folder, options.runs)
         if "half-second" in options.rows:
             title = "1,319 samples of 0.5 s, 64 slots"
-            work = ["--slots=64", "--step-ms=500"]
-            synthetic(title, folder, 1319, work, 64, options.runs)
+            work = ["--slots=64", "--step-ms=10"]
+            synthetic(title, folder, 1319, work, options.runs, output_tokens=50)
         if "instant" in options.rows:
             for num in (1000, 4000, 14042):
-                synthetic(f"{num} instant samples", folder, num, ["--slots=256"], 64, options.runs)
+                synthetic(f"{num} instant samples", folder, num, ["--slots=256"], options.runs)
 
 
 if __name__ == "__main__":
