@@ -3,7 +3,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightllm_evals.excerpt import MOST_BYTES, cause, head, printable, tail
+from lightllm_evals.excerpt import MOST_BYTES, cause, head, likelihood_lines, printable, tail
+from lightllm_evals.records import Choice, Likelihood
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
@@ -35,6 +36,16 @@ def test_head_cuts_no_character_in_two() -> None:
 
 def test_tail_is_the_end() -> None:
     assert tail("one two\x00", 4) == "two\\x00"
+
+
+def test_a_scored_text_is_a_line_that_ends_as_the_text_does() -> None:
+    texts = [Choice(context="c" * 300, continuation=" yes\n", text="yes\n")] * 2
+    found = [Likelihood(logprob=-1.5, num_tokens=2), Likelihood(logprob=-20.25, num_tokens=3)]
+    first, second = likelihood_lines(texts, found).splitlines()
+    assert first.startswith("    -1.500 over 2 tokens: 'ccc")
+    assert first.endswith("ccc yes\\n'")
+    assert second.startswith("   -20.250 over 3 tokens: ")
+    assert len(first) < 250
 
 
 def test_errors_of_one_cause_differ_in_what_was_measured_only() -> None:

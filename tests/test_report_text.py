@@ -64,6 +64,14 @@ def test_what_is_missing_is_said() -> None:
     assert len(lines) == 4
 
 
+def test_forms_that_score_texts_have_no_completions() -> None:
+    lines = benchmark_lines(summary(is_generating=False))
+    assert not any("truncated" in line for line in lines)
+    assert "  requests  4 retried" in lines
+    lines = benchmark_lines(summary(is_generating=False, retried=0))
+    assert not any("retried" in line for line in lines)
+
+
 def test_an_estimate_can_lack_its_interval() -> None:
     assert estimate_text(dataclasses.replace(HALF, interval=None)) == "50.00 %"
     assert estimate_text(NONE) == "not available"

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from lightllm_evals.records import Completion, Request, SamplingParams
+from lightllm_evals.records import SCORED, Completion, Request, SamplingParams
 from lightllm_evals.results import CaseOutcome, CaseResult, CaseVerdict, PlannedCase
 from lightllm_evals.summary import BenchmarkSummary, outcome_of, summarize
 
@@ -93,6 +94,15 @@ def test_odd_completions_are_counted() -> None:
     assert (found.truncated, found.empty, found.unextracted, found.retried) == (1, 1, 1, 1)
     assert found.output_tokens == 15
     assert found.is_complete
+
+
+def test_a_request_that_scores_texts_has_no_completion_to_be_odd() -> None:
+    case = planned("a")
+    case = dataclasses.replace(case, request=dataclasses.replace(case.request, scoring="ll"))
+    found = summary_of([finished(case, "passed", answer={"text": "", "finish_reason": SCORED})])
+    assert (found.is_generating, found.empty) == (False, 0)
+    generated = finished(planned("a"), "failed", answer={"text": ""})
+    assert (summary_of([generated]).is_generating, summary_of([generated]).empty) == (True, 1)
 
 
 def test_pass_at_k_is_there_only_where_every_sample_has_k_scores() -> None:

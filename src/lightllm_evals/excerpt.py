@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+
+from lightllm_evals.records import Choice, Likelihood
 
 MOST_BYTES = 2048
 """More of one text makes an HTML report of a thousand cases too large to open."""
+
+# Characters: what tells choices apart is at their end.
+_CHOICE_END = 200
 
 # Escape sequences move the cursor and change colours; half a surrogate pair has no UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -32,6 +38,15 @@ def head(text: str, whole: str = "results.jsonl") -> str:
 def tail(text: str, num_chars: int) -> str:
     """Returns the printable end of a text."""
     return printable(text[-num_chars:])
+
+
+def likelihood_lines(choices: Sequence[Choice], likelihoods: Sequence[Likelihood]) -> str:
+    """Returns a line a scored text: its log-probability, its tokens, and how it ends."""
+    return "\n".join(
+        f"{found.logprob:10.3f} over {found.num_tokens} tokens: "
+        + repr((choice.context + choice.continuation)[-_CHOICE_END:])
+        for choice, found in zip(choices, likelihoods, strict=True)
+    )
 
 
 def cause(sentence: str) -> str:

@@ -11,10 +11,10 @@ import pytest
 import lightllm_evals
 from lightllm_evals.cases import Case
 from lightllm_evals.errors import HarnessError
-from lightllm_evals.excerpt import head, tail
+from lightllm_evals.excerpt import head, likelihood_lines, tail
 from lightllm_evals.pytest_cases import COMPLETION, METRICS, VERDICT, case_of, request_of
 from lightllm_evals.pytest_options import FLAGS
-from lightllm_evals.records import Request, to_json
+from lightllm_evals.records import SCORED, Request, to_json
 from lightllm_evals.rerun import rerun_command
 from lightllm_evals.results import CaseOutcome, CaseVerdict
 from lightllm_evals.scoring import ExtractionError
@@ -161,14 +161,18 @@ def _show_completion(item: pytest.Item, case: Case, report: pytest.TestReport) -
     completion = item.stash.get(COMPLETION, None)
     if completion is None:
         return
-    title = (
-        f"lightllm completion ({completion.finish_reason}, {completion.output_tokens} tokens, "
-        f"{completion.latency_s:.2f} s)"
-    )
-    report.sections += [
-        ("lightllm prompt (end)", _prompt_end(request_of(item, case))),
-        (title, head(completion.text)),
-    ]
+    request = request_of(item, case)
+    report.sections.append(("lightllm prompt (end)", _prompt_end(request)))
+    if completion.finish_reason == SCORED:
+        title = f"lightllm likelihoods ({request.scoring}, {completion.latency_s:.2f} s)"
+        text = likelihood_lines(request.choices, completion.likelihoods)
+    else:
+        title = (
+            f"lightllm completion ({completion.finish_reason}, {completion.output_tokens} tokens, "
+            f"{completion.latency_s:.2f} s)"
+        )
+        text = completion.text
+    report.sections.append((title, head(text)))
 
 
 def _prompt_end(request: Request) -> str:

@@ -13,6 +13,9 @@ Scoring = Literal["", "ll", "ppl-full", "rolling"]
 
 T = TypeVar("T")
 
+SCORED = "scored"
+"""Finish reason of a request that scores given texts and generates nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -148,7 +151,8 @@ class Completion:
     Attributes:
         text: The completion, cut at the earliest stop text; nothing else is ever stripped.
         finish_reason: "stop" or "length", or a newer server's own word. "stop" also where
-            the client found a stop text that the server ran over.
+            the client found a stop text that the server ran over. SCORED where given texts
+            were scored.
         prompt_tokens: Length of the prompt in tokens, None where the server did not say.
         output_tokens: Tokens generated, the stopping one included.
         latency_s: From sending the last attempt to its last byte.

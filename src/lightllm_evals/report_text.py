@@ -37,13 +37,16 @@ def benchmark_lines(summary: BenchmarkSummary) -> list[str]:
         )
     ]
     rows += [(name, _metric_text(estimate)) for name, estimate in summary.metrics.items()]
-    rows.append(
-        (
-            "completions",
-            f"{summary.truncated} truncated (length), {summary.empty} empty, "
-            f"{summary.unextracted} without an answer, {summary.retried} retried",
+    if summary.is_generating:
+        rows.append(
+            (
+                "completions",
+                f"{summary.truncated} truncated (length), {summary.empty} empty, "
+                f"{summary.unextracted} without an answer, {summary.retried} retried",
+            )
         )
-    )
+    elif summary.retried:
+        rows.append(("requests", f"{summary.retried} retried"))
     for name, values in (
         ("latency", summary.latency),
         ("TTFT", summary.ttft),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lightllm_evals.metrics import accuracy, pass_at_k_estimate
+from lightllm_evals.records import SCORED, Completion
 from lightllm_evals.results import CaseResult, PlannedCase
 from lightllm_evals.stats import Estimate, Percentiles, percentiles
 
@@ -44,7 +45,7 @@ def outcome_of(result: CaseResult) -> Outcome:
         error=result.verdict.error,
         metrics=result.verdict.metrics,
         finish_reason=completion.finish_reason if completion else "",
-        is_empty=completion is not None and not completion.text.strip(),
+        is_empty=completion is not None and _is_empty(completion),
         output_tokens=completion.output_tokens if completion else 0,
         latency_s=completion.latency_s if completion else None,
         ttft_s=completion.ttft_s if completion else None,
@@ -52,6 +53,11 @@ def outcome_of(result: CaseResult) -> Outcome:
         attempts=completion.attempts if completion else 0,
         integrity=str(result.verdict.verdict.get("integrity", "")),
     )
+
+
+def _is_empty(completion: Completion) -> bool:
+    # What scores given texts has none of its own.
+    return completion.finish_reason != SCORED and not completion.text.strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,7 @@ class BenchmarkSummary:
         latency: Request latencies in seconds; None without any.
         ttft: Times to first token; None unless streamed.
         tpot: Times per output token; None unless streamed.
+        is_generating: Its form completes prompts; others score given texts.
     """
 
     benchmark: str
@@ -97,6 +104,7 @@ class BenchmarkSummary:
     latency: Percentiles | None
     ttft: Percentiles | None
     tpot: Percentiles | None
+    is_generating: bool = True
 
     @property
     def is_complete(self) -> bool:
@@ -142,6 +150,7 @@ def _summarize(cases: Sequence[PlannedCase], outcomes: Sequence[Outcome]) -> Ben
         latency=_percentiles(each.latency_s for each in outcomes),
         ttft=_percentiles(each.ttft_s for each in outcomes),
         tpot=_percentiles(each.tpot_s for each in outcomes),
+        is_generating=not first.request.scoring,
     )
 
 
