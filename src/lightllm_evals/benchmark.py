@@ -105,6 +105,11 @@ class Benchmark:
         """The name of the first form."""
         return next(iter(self.variants))
 
+    @property
+    def has_likelihoods(self) -> bool:
+        """Whether any of the forms scores given texts."""
+        return any(isinstance(form, LikelihoodVariant) for form in self.variants.values())
+
     def variant_name(self, wanted: str | None, api: Api) -> str:
         """Returns the form to use: ``wanted`` if given, else the one that fits ``api``.
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import lightllm_evals
-from lightllm_evals.benchmark import LikelihoodVariant, declared_benchmark
+from lightllm_evals.benchmark import Benchmark, LikelihoodVariant, declared_benchmark
 from lightllm_evals.cases import (
     Case,
     CasePlan,
@@ -75,8 +75,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         )
         _check_named(metafunc, [case.id for case in plan.cases])
     except DatasetMissingError as error:
-        # Not everybody has every data set: the others still run.
-        pytest.skip(str(error), allow_module_level=True)
+        _skip(metafunc, benchmark, str(error))
+        return
     except DatasetError as error:
         raise pytest.Collector.CollectError(str(error)) from error
     except HarnessError as error:
@@ -86,6 +86,19 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     config.stash.setdefault(_PLANS, {})[benchmark.name] = plan
     metafunc.parametrize(
         _PARAMETER, plan.cases, ids=[case.id for case in plan.cases], indirect=True
+    )
+
+
+def _skip(metafunc: pytest.Metafunc, benchmark: Benchmark, reason: str) -> None:
+    """Leaves a skipped test in the place of a benchmark without data: not everybody has all."""
+    names = [*benchmark.kinds, *(["likelihood"] if benchmark.has_likelihoods else [])]
+    marks = [getattr(pytest.mark, name) for name in names]
+    # Whoever names a sample is told the reason, not that there is no such sample.
+    ids = _named_samples(metafunc) or ["data-missing"]
+    metafunc.parametrize(
+        _PARAMETER,
+        [pytest.param(None, id=id_, marks=[pytest.mark.skip(reason), *marks]) for id_ in ids],
+        indirect=True,
     )
 
 

@@ -1,0 +1,57 @@
+"""A benchmark whose data set is missing is skipped with the reason; its neighbours run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+MODULE = """
+from lightllm_evals import Sample, benchmark
+from lightllm_evals.datasets import jsonl
+
+def sums():
+    return [Sample(id="one", fields={"q": "1 plus 1 is"})]
+
+def form(sample):
+    return sample["q"]
+
+@benchmark("here", samples=sums, prompt=form, max_new_tokens=8, kinds=["math"])
+def test_here(sample, answer):
+    assert answer == " 2"
+
+@benchmark("away", samples=jsonl("nowhere.jsonl"), prompt=form, max_new_tokens=8, kinds=["zh"])
+def test_away(sample, answer):
+    assert False, "it has no sample"
+"""
+
+
+@pytest.fixture
+def module(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -ra\nfilterwarnings = error\n")
+    pytester.makepyfile(test_both=MODULE)
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_only_the_benchmark_without_data_is_skipped(
+    pytester: pytest.Pytester, simulated: Callable[..., Any], workers: str
+) -> None:
+    url = simulated({"1 plus 1 is": " 2"}).url
+    result = pytester.runpytest_subprocess(workers, f"--lightllm-url={url}", timeout=300)
+    result.assert_outcomes(passed=1, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*nowhere.jsonl*", "*1 planned, 1 scored: 1 passed*"])
+    assert result.ret == pytest.ExitCode.OK
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize(
+    "selection", [["-m", "zh"], ["test_both.py::test_away"], ["test_both.py::test_away[a/7]"]]
+)
+def test_who_asks_for_it_alone_is_told_the_reason(
+    pytester: pytest.Pytester, selection: list[str]
+) -> None:
+    result = pytester.runpytest_subprocess(*selection, "--lightllm-url=http://127.0.0.1:1")
+    result.assert_outcomes(skipped=1, deselected=int("-m" in selection))
+    result.stdout.fnmatch_lines(["SKIPPED*nowhere.jsonl*"])
