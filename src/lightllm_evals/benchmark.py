@@ -71,12 +71,14 @@ class LikelihoodVariant:
             long text into windows of the model's length, each token scored once.
         needs_greedy: Whether ``Likelihood.is_greedy`` is asked for.
         prefix: What the contexts share with other samples' contexts (few-shot text).
+        metric: Name of this form's headline metric; "" for the benchmark's.
     """
 
     choices: Callable[[Sample], Sequence[Choice]]
     kind: Scoring = "ll"
     needs_greedy: bool = False
     prefix: Callable[[Sample], str] = no_prefix
+    metric: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ class Benchmark:
             collection, and must not need a server.
         variants: Forms by name; the first is the default.
         chat_variant: The form that ``--lightllm-api chat`` selects, if there is one.
-        metric: Name of the headline metric.
+        metric: Name of the headline metric of all forms that do not name their own.
         kinds: Markers such as "code" or "math".
     """
 

@@ -42,6 +42,12 @@ class Case:
         return self.benchmark.variants[self.variant_name]
 
     @property
+    def metric(self) -> str:
+        """Name of the headline metric: the form's own, else the benchmark's."""
+        own = self.variant.metric if isinstance(self.variant, LikelihoodVariant) else ""
+        return own or self.benchmark.metric
+
+    @property
     def choices(self) -> tuple[Choice, ...]:
         """The texts that are scored.
 

@@ -1,6 +1,7 @@
 """Choices by text: ARC, HellaSwag, PIQA, WinoGrande, OpenBookQA, BoolQ and TruthfulQA.
 
-All in the form of lm-evaluation-harness 0.4.13, without shots but for TruthfulQA's own six.
+In the form of lm-evaluation-harness 0.4.13, without shots but for TruthfulQA's own six; those
+named for OpenCompass in that of its ``ARC_c_ppl_a450bd`` and ``piqa_ppl_0cfff2``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,17 @@ def spaced(context: str, texts: Iterable[str]) -> tuple[Choice, ...]:
 def arc(sample: Sample) -> tuple[Choice, ...]:
     """Returns the three to five answers behind the question."""
     return spaced(f"Question: {sample['stem']}\nAnswer:", sample["texts"])
+
+
+def arc_opencompass(sample: Sample) -> tuple[Choice, ...]:
+    """Returns the answers, each on a line of its own below ``Answer:`` and its space.
+
+    OpenCompass joins the turns of a chat by a line break where a model has no chat template.
+    """
+    context = f"Question: {sample['stem']}\nAnswer: "
+    return tuple(
+        Choice(context=context, continuation=f"\n{text}", text=text) for text in sample["texts"]
+    )
 
 
 def openbookqa(sample: Sample) -> tuple[Choice, ...]:
@@ -44,6 +56,11 @@ def _cleaned(text: str) -> str:
 def piqa(sample: Sample) -> tuple[Choice, ...]:
     """Returns the two solutions behind the goal, trailing spaces kept."""
     return spaced(f"Question: {sample['goal']}\nAnswer:", (sample["sol1"], sample["sol2"]))
+
+
+def piqa_opencompass(sample: Sample) -> tuple[Choice, ...]:
+    """Returns the two solutions behind the bare goal."""
+    return spaced(sample["goal"], (sample["sol1"], sample["sol2"]))
 
 
 def winogrande(sample: Sample) -> tuple[Choice, ...]:
@@ -95,6 +112,12 @@ def truthfulqa_mc1(sample: Sample) -> tuple[Choice, ...]:
 def truthfulqa_mc2(sample: Sample) -> tuple[Choice, ...]:
     """Returns the answers of which several are true."""
     return spaced(_truthfulqa_context(sample), sample["mc2_targets"])
+
+
+def truthfulqa(sample: Sample) -> tuple[Choice, ...]:
+    """Returns the answers of both lists, those that are in both once."""
+    answers = dict.fromkeys([*sample["mc1_targets"], *sample["mc2_targets"]])
+    return spaced(_truthfulqa_context(sample), answers)
 
 
 def _truthfulqa_context(sample: Sample) -> str:

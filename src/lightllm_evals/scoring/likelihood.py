@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from lightllm_evals.records import Choice, Likelihood
+from lightllm_evals.records import Choice, Likelihood, Scoring
 
 
 def best(values: Sequence[float]) -> int:
@@ -26,13 +26,19 @@ def best(values: Sequence[float]) -> int:
 
 
 def choice_scores(
-    choices: Sequence[Choice], likelihoods: Sequence[Likelihood], target: int
+    choices: Sequence[Choice],
+    likelihoods: Sequence[Likelihood],
+    target: int,
+    kind: Scoring = "ll",
 ) -> dict[str, float]:
     """Returns ``acc``, ``acc_norm`` and ``acc_bytes`` of one sample, each 0 or 1.
 
     ``acc`` takes the largest sum; ``acc_norm`` divides it by the choice's characters,
-    ``acc_bytes`` by its UTF-8 bytes, the joining space never counted.
+    ``acc_bytes`` by its UTF-8 bytes, the joining space never counted. A form of the kind
+    "ppl-full" has ``acc_ppl`` alone (``ppl_full_score``).
     """
+    if kind == "ppl-full":
+        return {"acc_ppl": ppl_full_score(likelihoods, target)}
     sums = [likelihood.logprob for likelihood in likelihoods]
     by_measure = {
         "acc": [1] * len(choices),
@@ -67,6 +73,14 @@ def ppl_full_score(likelihoods: Sequence[Likelihood], target: int) -> float:
     """Returns 1 if the target's text, context included, has the least mean loss a token."""
     means = [likelihood.logprob / likelihood.num_tokens for likelihood in likelihoods]
     return float(best(means) == target)
+
+
+def of_texts(
+    texts: Iterable[str], choices: Sequence[Choice], likelihoods: Sequence[Likelihood]
+) -> list[Likelihood]:
+    """Returns the likelihoods of the choices with these texts, which are all different."""
+    by_text = {c.text: found for c, found in zip(choices, likelihoods, strict=True)}
+    return [by_text[text] for text in texts]
 
 
 def mc1(likelihoods: Sequence[Likelihood]) -> float:
