@@ -8,32 +8,30 @@ tokens as the context alone has.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from lightllm_evals.client.answers import count, parse_object
-from lightllm_evals.client.failures import looks_like_html, not_lightllm, status_failure
-from lightllm_evals.client.prompt_logprobs import START_KEY, ScoredPrompt, parse_prompt_logprobs
-from lightllm_evals.client.retry import retry_after_s
-from lightllm_evals.client.rolling import Window, split_text, windows
+from lightllm_evals.client.prompt_logprobs import ScoredPrompt
+from lightllm_evals.client.rolling import ANCHOR, split_text, windows
+from lightllm_evals.client.scoring_calls import ScoringCalls
 from lightllm_evals.client.transport import Transport
-from lightllm_evals.errors import BadResponseError, ConfigError, RequestRejectedError
-from lightllm_evals.records import (
-    SCORED,
-    Choice,
-    Completion,
-    Likelihood,
-    Request,
-    ServerInfo,
-)
+from lightllm_evals.errors import ConfigError, RequestRejectedError
+from lightllm_evals.records import Choice, Completion, Likelihood, Request, ServerInfo
+
+SCORED = "scored"
+"""Finish reason of a request that generates nothing."""
 
 # Tokens of a rolling window where the server does not tell its limit.
 _DEFAULT_WINDOW = 2048
 
+# A piece of a text may get a token in front (SentencePiece's space) beside its anchor and BOS.
+_PIECE_RESERVE = 4
+
 
 class LikelihoodAttempts:
-    """Makes attempts at one scoring request; choices that were scored are not asked again."""
+    """Makes attempts at one scoring request; choices that were scored are not asked again.
+
+    The arguments are those of ``ScoringCalls``.
+    """
 
     def __init__(
         self,
@@ -46,14 +44,20 @@ class LikelihoodAttempts:
         admit: Callable[[], None],
     ) -> None:
         self._request = request
-        self._transport = transport
-        self._info = info
-        self._timeout_s = timeout_s
-        self._clock = clock
-        self._admit = admit
+        self._url = transport.url
+        self._calls = ScoringCalls(
+            request,
+            transport=transport,
+            info=info,
+            timeout_s=timeout_s,
+            clock=clock,
+            admit=admit,
+        )
         self._scored: list[Likelihood] = []
-        self._num_tokens: dict[str, int] = {}
-        self._num_prompt_tokens = 0
+        self._limit = info.max_req_total_len if info else None
+        self._adds_bos = (
+            info is not None and bool(info.adds_bos) and request.params.add_special_tokens
+        )
 
     def run(self, number: int) -> Completion:
         """Returns the likelihoods of all choices, once attempt ``number`` has the last of them.
@@ -63,32 +67,31 @@ class LikelihoodAttempts:
             RequestError: It would not.
             ConfigError: The text cannot be scored in this way.
         """
-        started_at = self._clock()
+        self._calls.asked_s = 0.0
         for choice in self._request.choices[len(self._scored) :]:
             self._scored.append(self._likelihood(choice))
+            self._calls.forget()
         return Completion(
             text="",
             finish_reason=SCORED,
-            prompt_tokens=self._num_prompt_tokens,
+            prompt_tokens=self._calls.num_prompt_tokens,
             output_tokens=0,
-            latency_s=self._clock() - started_at,
+            latency_s=self._calls.asked_s,
             attempts=number,
-            server=self._transport.url,
+            server=self._url,
             likelihoods=tuple(self._scored),
         )
 
     def _likelihood(self, choice: Choice) -> Likelihood:
         context = self._request.prompt + choice.context
+        if not choice.continuation:
+            raise RequestRejectedError("a continuation is empty: there is no token to score")
         if self._request.scoring == "rolling":
             return self._rolling(context, choice.continuation)
-        if self._request.scoring == "ppl-full":
-            scored = self._score(context + choice.continuation)
-            start = 1
-        else:
-            whole = context + choice.continuation
-            context = context.rstrip()
-            start = self._count(context) if context else int(self._adds_bos)
-            scored = self._score(whole, start=start)
+        whole = context + choice.continuation
+        # Of a whole text nothing but its first token is left out, which has no value.
+        start = 1 if self._request.scoring == "ppl-full" else self._num_context_tokens(context)
+        scored = self._calls.score(whole, start=start)
         num_tokens = len(scored.token_ids) - start
         if num_tokens < 1:
             raise RequestRejectedError(
@@ -100,44 +103,38 @@ class LikelihoodAttempts:
             is_greedy=self._is_greedy(scored, start) if self._request.needs_greedy else None,
         )
 
-    @property
-    def _adds_bos(self) -> bool:
-        adds_bos = self._info is not None and bool(self._info.adds_bos)
-        return adds_bos and self._request.params.add_special_tokens
+    def _num_context_tokens(self, context: str) -> int:
+        """Returns how many tokens stand before the continuation, BOS included; at least 1."""
+        if context.strip():
+            return self._calls.count(context.rstrip())
+        if not self._adds_bos:
+            raise RequestRejectedError(
+                "the context is empty and the server adds no BOS token, so that nothing stands "
+                "before the first token and it has no log-probability; give the choice a context"
+            )
+        return 1
 
     def _is_greedy(self, scored: ScoredPrompt, start: int) -> bool:
         """Returns whether greedy decoding would give just these tokens."""
-        ranks = scored.ranks[start:]
-        if any(rank is not None for rank in ranks):
-            return all(rank == 1 for rank in ranks)
+        if scored.has_ranks:
+            return all(rank == 1 for rank in scored.ranks[start:])
         wanted = list(scored.token_ids[start:])
-        data = self._generate(
-            list(scored.token_ids[:start]),
-            max_new_tokens=len(wanted),
-            return_details=True,
-        )
-        return _generated_ids(data) == wanted
+        return self._calls.greedy_ids(scored.token_ids[:start], len(wanted)) == wanted
 
     def _rolling(self, context: str, text: str) -> Likelihood:
         """Returns the log-probability of every token of a long text, each scored once."""
         prefix_id = self._prefix_id(context)
-        pieces = [self._ids(piece) for piece in split_text(text, self._window)]
-        ids = [token_id for piece in pieces for token_id in piece]
-        if len(ids) != self._count(text, is_special=False):
-            raise RequestRejectedError(
-                f"a text of {len(text)} characters is tokenized otherwise in pieces than as a "
-                "whole, so that its windows would be others than the reference's"
-            )
+        ids = self._text_ids(text)
         total = 0.0
         for window in windows(ids, prefix_id, self._window):
-            total += self._score_window(window)
+            scored = self._calls.score(window.token_ids, start=window.start)
+            total += scored.sum_from(window.start)
         return Likelihood(logprob=total, num_tokens=len(ids))
 
     @property
     def _window(self) -> int:
-        limit = self._info.max_req_total_len if self._info else None
         # A window has one token of context before it, and the server generates one behind it.
-        return limit - 2 if limit else _DEFAULT_WINDOW
+        return max(self._limit - 2, 1) if self._limit else _DEFAULT_WINDOW
 
     def _prefix_id(self, context: str) -> int:
         """Returns the token before the first one: what the context says, else BOS."""
@@ -146,7 +143,9 @@ class LikelihoodAttempts:
                 "A rolling score needs a token before the first one, and this model's tokenizer "
                 "adds no BOS: name one in the profile, as in prefix_text = '<|endoftext|>'."
             )
-        ids = self._ids(context) if context else self._ids("a", is_special=True)[:1]
+        if not context:
+            return self._calls.token_ids(ANCHOR, add_special_tokens=True)[0]
+        ids = self._calls.token_ids(context)
         if len(ids) != 1:
             raise ConfigError(
                 f"The profile's prefix_text {context!r} is {len(ids)} tokens for this model; "
@@ -154,88 +153,25 @@ class LikelihoodAttempts:
             )
         return ids[0]
 
-    def _ids(self, text: str, *, is_special: bool = False) -> tuple[int, ...]:
-        # Nothing of it is read, so nothing need be scored.
-        scored = self._score(text, start=len(text.encode()) + 1, is_special=is_special)
-        return scored.token_ids
+    def _text_ids(self, text: str) -> list[int]:
+        """Returns the ids of a text that is too long for one prompt, from its pieces.
 
-    def _score_window(self, window: Window) -> float:
-        return self._score(window.token_ids, start=window.start).sum_from(window.start)
-
-    def _score(
-        self, inputs: str | Sequence[int], *, start: int = 0, is_special: bool | None = None
-    ) -> ScoredPrompt:
-        """Returns a prompt with the log-probabilities of its tokens from a position on."""
-        parameters: dict[str, Any] = {"max_new_tokens": 1, "return_details": False}
-        if is_special is not None:
-            parameters["add_special_tokens"] = is_special
-        if self._info is not None and self._info.has_logprob_start and start > 0:
-            parameters[START_KEY] = start
-        data = self._generate(inputs, **parameters)
-        scored = parse_prompt_logprobs(
-            data,
-            () if isinstance(inputs, str) else inputs,
-            start,
-            needs_rank=START_KEY not in parameters,
-        )
-        self._num_prompt_tokens += len(scored.token_ids)
-        return scored
-
-    def _generate(self, inputs: str | Sequence[int], **parameters: Any) -> dict[str, Any]:
-        params = self._request.params
-        body = {
-            "inputs": inputs if isinstance(inputs, str) else list(inputs),
-            "parameters": {
-                "do_sample": False,
-                "repetition_penalty": 1.0,
-                "add_special_tokens": params.add_special_tokens,
-                "skip_special_tokens": False,
-                "ignore_eos": True,
-                # Only the newer dialect reads these two.
-                "prompt_logprobs": 0,
-                "disable_prompt_cache": True,
-                **parameters,
-            },
-        }
-        return dict(self._post("/generate", body))
-
-    def _count(self, text: str, *, is_special: bool | None = None) -> int:
-        """Returns how many tokens a text has, special ones as the request wants them."""
-        if text not in self._num_tokens:
-            adds = self._request.params.add_special_tokens if is_special is None else is_special
-            # The older dialect's default is to add them, and it takes little else.
-            parameters = {} if adds else {"add_special_tokens": False}
-            answer = self._post("/tokens", {"text": text, "parameters": parameters})
-            number = count(answer.get("ntokens"))
-            if number is None:
-                raise BadResponseError(f"/tokens does not say how many tokens: {answer}")
-            self._num_tokens[text] = number
-        return self._num_tokens[text]
-
-    def _post(self, path: str, body: Any) -> Any:
-        self._admit()
-        reply = self._transport.exchange(
-            "POST",
-            path,
-            body=json.dumps(body).encode(),
-            timeout_s=self._timeout_s,
-            request_id=self._request.id,
-        )
-        if reply.status != 200:
-            raise status_failure(
-                reply.status,
-                reply.content_type,
-                reply.body,
-                path,
-                retry_after_s(reply.headers.get("Retry-After")),
+        Raises:
+            RequestRejectedError: The pieces' tokens are not those of the whole.
+        """
+        first, *others = split_text(text, max(self._window - _PIECE_RESERVE, 1))
+        ids = list(self._calls.token_ids(first))
+        is_same = True
+        for piece in others:
+            # SentencePiece puts a space before any text: behind an anchor it cannot.
+            anchor = self._calls.token_ids(ANCHOR)
+            both = self._calls.token_ids(ANCHOR + piece)
+            is_same = is_same and both[: len(anchor)] == anchor
+            ids += both[len(anchor) :]
+        if not is_same or len(ids) != self._calls.count(text, add_special_tokens=False):
+            raise RequestRejectedError(
+                f"a text of {len(text)} characters is tokenized otherwise in {len(others) + 1} "
+                "pieces than as a whole, so that its windows would not be the reference's; start "
+                "the server with a higher --max_req_total_len"
             )
-        if looks_like_html(reply.content_type, reply.body):
-            raise not_lightllm("the server", "an HTML page")
-        return parse_object(reply.body)
-
-
-def _generated_ids(data: dict[str, Any]) -> list[Any]:
-    tokens = data.get("tokens")
-    if not isinstance(tokens, list):
-        raise BadResponseError("the answer lists no tokens, although return_details was sent")
-    return [token.get("id") for token in tokens if isinstance(token, dict)]
+        return ids

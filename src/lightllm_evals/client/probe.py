@@ -8,14 +8,17 @@ it is; then what it can do.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightllm_evals.client.answers import count
+from lightllm_evals.client.answers import count, parse_object
 from lightllm_evals.client.asking import Asker
 from lightllm_evals.client.failures import TransientError, length_limit, server_message
-from lightllm_evals.client.prompt_logprobs import START_KEY, parse_prompt_logprobs
+from lightllm_evals.client.prompt_logprobs import (
+    START_KEY,
+    listed_tokens,
+    parse_prompt_logprobs,
+)
 from lightllm_evals.client.transport import Reply
 from lightllm_evals.errors import BadResponseError, RequestTimeoutError, ServerUnreachableError
 from lightllm_evals.records import Dialect, ServerInfo
@@ -152,11 +155,11 @@ def _max_model_len(asker: Asker) -> int | None:
 
 
 def _has_text_stop(asker: Asker, first: Mapping[str, Any]) -> bool | None:
-    texts = [str(token.get("text", "")) for token in _tokens(first)]
+    texts = [str(token.get("text", "")) for token in listed_tokens(first)]
     stop = straddling_stop(texts)
     if stop is None:
         return None
-    return len(_tokens(_generated(asker, stop_sequences=[stop]))) < len(texts)
+    return len(listed_tokens(_generated(asker, stop_sequences=[stop]))) < len(texts)
 
 
 def _prompt_logprobs(
@@ -166,10 +169,10 @@ def _prompt_logprobs(
     if dialect == "a" and not isinstance(first.get("prompt_logprobs"), list):
         # There it is a mode of the server: every answer has them, or none.
         return False, False
-    ids = [token.get("id") for token in _tokens(first)][:3]
+    ids = [number for token in listed_tokens(first) if (number := count(token.get("id")))][:3]
     reply = _post(
         asker,
-        inputs=ids or _PROMPT,
+        inputs=ids if len(ids) == 3 else _PROMPT,
         max_new_tokens=1,
         prompt_logprobs=0,
         # A hit in the cache would leave the values out.
@@ -219,20 +222,9 @@ def _post(
     return asker.post("/generate", question, timeout_s or asker.generation_timeout_s)
 
 
-def _tokens(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    details = answer.get("details")
-    tokens = answer.get("tokens") or (
-        details.get("tokens") if isinstance(details, Mapping) else None
-    )
-    if not isinstance(tokens, list):
-        return []
-    return [token for token in tokens if isinstance(token, Mapping)]
-
-
 def _object(reply: Reply) -> Mapping[str, Any]:
     """Returns the object in an answer of any status, {} where there is none."""
     try:
-        data = json.loads(reply.body)
-    except (ValueError, RecursionError):
+        return parse_object(reply.body)
+    except TransientError:
         return {}
-    return data if isinstance(data, Mapping) else {}

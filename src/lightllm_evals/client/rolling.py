@@ -10,7 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-_BOUNDARY = re.compile(r"(?<=\S)(?=\s)")
+ANCHOR = "a"
+"""Stands before a piece that begins with white space; no tokenizer joins the two."""
+
+_WORD = re.compile(r"\s*\S+|\s+")
+
+_MAX_CHARACTER_BYTES = 4
 
 
 class Window(NamedTuple):
@@ -39,17 +44,34 @@ def windows(token_ids: Sequence[int], prefix_id: int, length: int) -> Iterator[W
         num_scored += num_new
 
 
-def split_text(text: str, length: int) -> list[str]:
-    """Returns a text in pieces of at most ``length`` characters, as far as it has white space.
+def split_text(text: str, num_bytes: int) -> list[str]:
+    """Returns a text in pieces of at most so many bytes of UTF-8, one piece for an empty text.
 
-    Pieces end before white space, where tokenizers of the GPT family split anyway: their tokens
-    together are those of the whole, which the caller checks.
+    No tokenizer makes more tokens than bytes. Pieces end before white space, where tokenizers
+    split anyway: their tokens together are those of the whole, which the caller checks. A word
+    that is too long is cut all the same; a piece has a character at least.
     """
-    pieces = []
-    begin = 0
-    while len(text) - begin > length:
-        cuts = [found.start() for found in _BOUNDARY.finditer(text, begin + 1, begin + length + 1)]
-        end = cuts[-1] if cuts else begin + length
-        pieces.append(text[begin:end])
-        begin = end
-    return [*pieces, text[begin:]]
+    pieces = [""]
+    size = 0
+    for part in _parts(text, num_bytes):
+        part_size = _size(part)
+        if pieces[-1] and size + part_size > num_bytes:
+            pieces.append("")
+            size = 0
+        pieces[-1] += part
+        size += part_size
+    return pieces
+
+
+def _parts(text: str, num_bytes: int) -> Iterator[str]:
+    """Yields words with the white space before them, those that are too long in parts."""
+    step = max(num_bytes // _MAX_CHARACTER_BYTES, 1)
+    for word in _WORD.findall(text):
+        if _size(word) <= num_bytes:
+            yield word
+        else:
+            yield from (word[begin : begin + step] for begin in range(0, len(word), step))
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))

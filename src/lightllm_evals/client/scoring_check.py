@@ -8,17 +8,24 @@ cache hides them, and each is of the token and the position that we take it for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from lightllm_evals.client.answers import count
 from lightllm_evals.client.asking import Asker
 from lightllm_evals.client.failures import TransientError, server_message
-from lightllm_evals.client.prompt_logprobs import ScoredPrompt, parse_prompt_logprobs
+from lightllm_evals.client.prompt_logprobs import (
+    START_KEY,
+    ScoredPrompt,
+    listed_tokens,
+    parse_prompt_logprobs,
+    scoring_parameters,
+)
 from lightllm_evals.errors import BadResponseError, ServerError
 from lightllm_evals.records import Dialect, ServerInfo
 
-# Tokens repeat, each time with another value: a server that keeps values by id is found out.
-_TEXT = "1 2 1 2 3 1 2 1 2 3 1 2 1 2"
-_NUM_TOKENS = 6
+# A model goes on in its own words here, so that their values are not all the same.
+_TEXT = "Once upon a time there was a"
+_NUM_TOKENS = 8
 
 # Natural log units. Kernels for prompts and for single tokens round differently, in half
 # precision by some hundredths.
@@ -31,64 +38,81 @@ _REMEDY: Mapping[Dialect, str] = {
 }
 
 
+class _Generated(NamedTuple):
+    token_id: int
+    logprob: float
+
+
 def check_scoring(asker: Asker, info: ServerInfo) -> None:
     """Makes sure that a server can score given texts, and does so rightly.
 
     Raises:
         ServerError: It cannot, or its values are not those that its own generation has.
+        ServerUnreachableError: It does not answer.
     """
+    remedy = _REMEDY[info.dialect]
     if not info.has_prompt_logprobs:
         raise ServerError(
             f"{info.url} gives no log-probabilities of prompts, which benchmarks that score given "
-            f"texts need: {_REMEDY[info.dialect]}, or leave these benchmarks out with "
-            "-m 'not likelihood'"
+            f"texts need: {remedy}, or leave these benchmarks out with -m 'not likelihood'"
         )
     try:
-        prompt = _scored(asker, _TEXT)
-        generated = _generated(asker, prompt.token_ids)
-        ids = (*prompt.token_ids, *(token["id"] for token in generated))
-        scored = _scored(asker, ids)
+        prompt_ids = _scored(asker, info, _TEXT, len(_TEXT)).token_ids
+        known = _generated(asker, prompt_ids)
+        ids = [token.token_id for token in known]
+        # The tokens follow once more, in another place: a server that keeps values by token id,
+        # and not by position, gives the first ones the values of the last ones.
+        scored = _scored(asker, info, (*prompt_ids, *ids, *ids), len(prompt_ids))
     except (BadResponseError, TransientError) as error:
-        raise ServerError(f"{info.url} cannot score given texts: {error}") from error
-    known = [float(token["logprob"]) for token in generated]
-    seen = scored.logprobs[len(prompt.token_ids) :]
-    for token, expected, value in zip(generated, known, seen, strict=True):
-        if value is None or abs(value - expected) > _TOLERANCE:
+        reason = error.error if isinstance(error, TransientError) else error
+        raise ServerError(f"{info.url} cannot score given texts: {reason}") from error
+    seen = scored.logprobs[len(prompt_ids) :]
+    if len(set(seen)) == 1:
+        raise ServerError(
+            f"{info.url} scores given texts wrongly: every token of a prompt has log-probability "
+            f"{seen[0]}; {remedy}"
+        )
+    for token, value in zip(known, seen, strict=False):
+        if value is None or abs(value - token.logprob) > _TOLERANCE:
             raise ServerError(
-                f"{info.url} scores given texts wrongly: token {token['id']} has log-probability "
-                f"{value} in a prompt and {expected:.4f} when it is generated; "
-                f"{_REMEDY[info.dialect]}"
+                f"{info.url} scores given texts wrongly: token {token.token_id} has "
+                f"log-probability {value} in a prompt and {token.logprob:.4f} when it is "
+                f"generated; {remedy}"
             )
 
 
-def _scored(asker: Asker, inputs: str | Sequence[int]) -> ScoredPrompt:
-    answer = _asked(asker, inputs, max_new_tokens=1, return_details=False)
-    return parse_prompt_logprobs(answer, () if isinstance(inputs, str) else inputs)
+def _scored(
+    asker: Asker, info: ServerInfo, inputs: str | Sequence[int], start: int
+) -> ScoredPrompt:
+    # Asked in the way in which benchmarks will ask.
+    answer = _asked(asker, inputs, **({START_KEY: start} if info.has_logprob_start else {}))
+    return parse_prompt_logprobs(
+        answer,
+        () if isinstance(inputs, str) else inputs,
+        start,
+        needs_rank=not info.has_logprob_start,
+    )
 
 
-def _generated(asker: Asker, token_ids: Sequence[int]) -> list[Mapping[str, Any]]:
+def _generated(asker: Asker, token_ids: Sequence[int]) -> list[_Generated]:
     answer = _asked(asker, token_ids, max_new_tokens=_NUM_TOKENS, return_details=True)
-    tokens = answer.get("tokens")
-    if not isinstance(tokens, list) or not tokens:
+    tokens = listed_tokens(answer)
+    if not tokens:
         raise BadResponseError("it lists no tokens, although return_details was sent")
-    if any(not isinstance(token.get("logprob"), (int, float)) for token in tokens):
-        raise BadResponseError("its tokens have no log-probability")
-    return tokens
+    return [_known(token) for token in tokens]
+
+
+def _known(token: Mapping[str, Any]) -> _Generated:
+    token_id, logprob = count(token.get("id")), token.get("logprob")
+    if token_id is None or not isinstance(logprob, (int, float)):
+        raise BadResponseError(f"a generated token has no log-probability: {dict(token)!s}")
+    return _Generated(token_id, float(logprob))
 
 
 def _asked(asker: Asker, inputs: str | Sequence[int], **parameters: Any) -> Mapping[str, Any]:
     question = {
         "inputs": inputs if isinstance(inputs, str) else list(inputs),
-        "parameters": {
-            "do_sample": False,
-            "repetition_penalty": 1.0,
-            "add_special_tokens": True,
-            "skip_special_tokens": False,
-            "ignore_eos": True,
-            "prompt_logprobs": 0,
-            "disable_prompt_cache": True,
-            **parameters,
-        },
+        "parameters": scoring_parameters(add_special_tokens=True) | parameters,
     }
     reply = asker.post("/generate", question, asker.generation_timeout_s)
     if reply.status != 200:

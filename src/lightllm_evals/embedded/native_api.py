@@ -139,7 +139,8 @@ class NativeApi:
     async def _prompt_logprobs(self, job: Job) -> dict[str, Any]:
         """Returns the prompt's log-probabilities in the dialect's shape, {} when unasked for.
 
-        Our own addition: positions before ``logprob_start_len`` are null and cost nothing.
+        Our own addition: with ``logprob_start_len`` positions before it are null and cost
+        nothing, and of the others only a most probable token has its rank.
         """
         engine = self._generator.engine
         start = job.sampling.logprob_start_len
@@ -159,7 +160,7 @@ class NativeApi:
         if num_top < 0:
             return {}
         scored = await engine.prompt_logprobs(
-            job.prompt_ids, num_top, start, needs_rank=start == 1 or num_top > 0
+            job.prompt_ids, num_top, start, needs_rank=start == 0 or num_top > 0
         )
         entries = [_prompt_entry(tokens, num_top) if tokens else None for tokens in scored]
         return {

@@ -109,8 +109,8 @@ class Sampling:
         stop_ids: Stop sequences as token ids.
         stop_texts: Stop sequences as text; only [B] looks for them.
         prompt_logprobs: -1 for none, 0 for the prompt's own tokens, K for the best K.
-        logprob_start_len: Position of the first prompt token to score, >= 1; not LightLLM's,
-            which ignores it.
+        logprob_start_len: Position of the first prompt token to score, >= 1; 0 where it was not
+            sent. Not LightLLM's, which ignores it.
     """
 
     n: int
@@ -121,7 +121,7 @@ class Sampling:
     skip_special_tokens: bool = True
     print_eos_token: bool = False
     prompt_logprobs: int = -1
-    logprob_start_len: int = 1
+    logprob_start_len: int = 0
     disable_prompt_cache: bool = field(default=False)
 
 
@@ -325,7 +325,7 @@ def _check_exclusions(parameters: Mapping[str, Any], *, has_allowed: bool) -> No
 
 def _start(value: Any) -> int:
     # LightLLM would ignore it, whatever it is.
-    return max(value, 1) if isinstance(value, int) else 1
+    return max(value, 1) if isinstance(value, int) else 0
 
 
 def _check_b_values(f: _Fields, has_prompt_logprobs: bool) -> None:
