@@ -156,9 +156,17 @@ def pytest_s(
         # Only developers have it; it imports hypothesis at the end of every process.
         *("-p", "no:hypothesispytest"),
     ]
+    # Users have their bytecode on disk: no process of theirs compiles everything anew.
+    environment = {**os.environ}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     started = time.monotonic()
     process = subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     watch = Watch(address, process.pid, concurrency)
     output, _ = process.communicate()

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import pytest
 
 from lightllm_evals.errors import ConfigError
-from lightllm_evals.past_run import find_run, runs_below
 from lightllm_evals.settings import (
     DEFAULT_PLACE,
     LAST_RUN,
@@ -187,6 +186,8 @@ def _continues(settings: Settings) -> bool:
 
 
 def _continued(settings: Settings, given: Set[str], config: pytest.Config) -> Settings:
+    from lightllm_evals.past_run import find_run  # noqa: PLC0415  # only where it is needed
+
     run = find_run(settings.resume or settings.rescore or "", runs_folder(config))
     earlier = settings_from_data(run.identity["settings"])
     settings = continued_settings(settings, earlier, given, run.identity.get("profile"))
@@ -198,4 +199,6 @@ def _continued(settings: Settings, given: Set[str], config: pytest.Config) -> Se
 
 def runs_folder(config: pytest.Config) -> Path:
     """Returns where runs are kept unless --lightllm-run-dir says otherwise."""
+    from lightllm_evals.run_directory import runs_below  # noqa: PLC0415  # only where needed
+
     return runs_below(config.invocation_params.dir)

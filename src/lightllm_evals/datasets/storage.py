@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from lightllm_evals.datasets import registry
 from lightllm_evals.datasets.sources import DataFile, DataSet
 from lightllm_evals.errors import DatasetError, DatasetMissingError
@@ -27,6 +25,9 @@ ENVIRONMENT_VARIABLE = "LIGHTLLM_EVALS_DATA"
 
 def cache_dir() -> Path:
     """Returns the folder that downloads go to; it need not exist."""
+    # Every process collects, and few of them look there.
+    import platformdirs  # noqa: PLC0415
+
     return platformdirs.user_cache_path("lightllm-evals") / "datasets"
 
 
