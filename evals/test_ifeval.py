@@ -4,15 +4,13 @@ Jeffrey Zhou, Tianjian Lu, Swaroop Mishra, Siddhartha Brahma et al., 2023.
 https://arxiv.org/abs/2311.07911 - https://github.com/google-research/google-research
 
 541 prompts with 834 instructions that a program can check. A sample passes when all of its
-instructions are followed (prompt-level strict). ``instructions`` counts a sample's instructions
-and ``*_followed`` those that hold: instruction-level accuracy is the ratio of their sums.
+instructions are followed (prompt-level strict); the instruction-level accuracies are shares of
+all instructions of all prompts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from lightllm_evals import Sample, Variant, benchmark
+from lightllm_evals import RecordMetric, Sample, Variant, benchmark
 from lightllm_evals.datasets import ifeval
 from lightllm_evals.prompts import ifeval as prompts
 from lightllm_evals.scoring import ifeval as scoring
@@ -34,12 +32,11 @@ VARIANTS = {
     metric="prompt_strict",
     kinds=["instruction"],
 )
-def test_ifeval(sample: Sample, answer: str, record_metric: Callable[[str, float], None]) -> None:
+def test_ifeval(sample: Sample, answer: str, record_metric: RecordMetric) -> None:
     """The response follows every instruction."""
     result = scoring.followed(sample, answer)
     record_metric("prompt_loose", all(result.loose))
-    record_metric("instructions", len(result.strict))
-    record_metric("strict_followed", sum(result.strict))
-    record_metric("loose_followed", sum(result.loose))
+    record_metric("instruction_strict", sum(result.strict), len(result.strict))
+    record_metric("instruction_loose", sum(result.loose), len(result.loose))
     kinds = zip(sample["instruction_id_list"], result.strict, strict=True)
     assert all(result.strict), f"not followed: {[kind for kind, holds in kinds if not holds]}"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from fractions import Fraction
 from math import comb
 
@@ -14,8 +15,9 @@ from lightllm_evals.metrics import (
     micro_mean,
     pass_at_k,
     pass_at_k_estimate,
+    ratio,
 )
-from lightllm_evals.stats import wilson_interval
+from lightllm_evals.stats import ratio_interval, wilson_interval
 
 counts = st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
 
@@ -127,3 +129,33 @@ def test_micro_weighs_samples_and_macro_weighs_groups() -> None:
 
 def test_a_single_group_is_no_cluster() -> None:
     assert micro_mean({"": [1.0, 0.0]}) == accuracy([1.0, 0.0])
+
+
+def test_a_ratio_of_sums_is_no_mean_of_ratios() -> None:
+    found = ratio("instruction_strict", [1, 1], [1, 3])
+    assert (found.value, found.unit, found.n) == (0.5, "share", 2)
+    assert found.interval == ratio_interval([1, 1], [1, 3])
+    assert found.definition == "ratio of sums over samples, linearised t interval"
+
+
+def test_a_perplexity_is_exp_of_the_ratio_and_of_both_ends() -> None:
+    found = ratio("word_perplexity", [6.0, 10.0], [2, 6])
+    inner = ratio_interval([6.0, 10.0], [2, 6])
+    assert found.unit == "perplexity"
+    assert found.value == pytest.approx(math.exp(2))
+    assert found.interval is not None
+    assert inner is not None
+    ends = (math.exp(inner.low), math.exp(inner.high))
+    assert (found.interval.low, found.interval.high) == pytest.approx(ends)
+    assert found.definition.startswith("exp of ratio of sums over samples, exp of both ends of")
+
+
+def test_bits_counts_and_nothing_at_all_have_their_units() -> None:
+    assert ratio("bits_per_byte", [5.0, 3.0], [4, 4]).unit == "bits"
+    assert ratio("answers", [5.0, 3.0], [1, 1]).unit == "number"
+    nothing = ratio("word_perplexity", [], [])
+    assert (nothing.value, nothing.interval, nothing.unit) == (None, None, "perplexity")
+
+
+def test_a_hopeless_perplexity_is_still_a_number() -> None:
+    assert math.isfinite(ratio("perplexity", [5000.0, 9000.0], [1, 1]).value or 0)

@@ -14,7 +14,7 @@ from lightllm_evals.report_text import (
     generation_line,
     verdict_lines,
 )
-from lightllm_evals.stats import Estimate, Interval, percentiles
+from lightllm_evals.stats import Estimate, Interval, Unit, percentiles
 from lightllm_evals.summary import BenchmarkSummary
 
 HALF = Estimate(value=0.5, interval=Interval(0.25, 0.75), n=8, definition="share of samples")
@@ -75,6 +75,20 @@ def test_forms_that_score_texts_have_no_completions() -> None:
 def test_an_estimate_can_lack_its_interval() -> None:
     assert estimate_text(dataclasses.replace(HALF, interval=None)) == "50.00 %"
     assert estimate_text(NONE) == "not available"
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "text"),
+    [
+        ("perplexity", 23.456, "23.46 (95 % interval 5.8640 to 93.82)"),
+        ("bits", 1.23456, "1.2346 (95 % interval 0.3086 to 4.9382)"),
+        ("number", 1234.5, "1234.50 (95 % interval 308.62 to 4938.00)"),
+    ],
+)
+def test_what_is_no_share_is_not_in_percent(unit: Unit, value: float, text: str) -> None:
+    interval = Interval(value / 4, 4 * value)
+    found = Estimate(value=value, interval=interval, n=8, definition="", unit=unit)
+    assert estimate_text(found) == text
 
 
 def test_throughput_is_zero_where_nothing_was_generated() -> None:

@@ -135,6 +135,19 @@ def test_further_metrics_are_means_over_samples_not_cases() -> None:
     assert found.metrics["loose"].n == 2
 
 
+def test_a_metric_with_weights_is_a_ratio_of_sums_over_samples() -> None:
+    found = summary_of(
+        [
+            finished(planned("a", 0), "passed", answer={}, metrics={"strict": (2.0, 3.0)}),
+            finished(planned("a", 1), "passed", answer={}, metrics={"strict": (0.0, 3.0)}),
+            finished(planned("b", 0), "failed", answer={}, metrics={"strict": 1.0}),
+            finished(planned("b", 1), "failed", answer={}),
+        ]
+    )
+    assert value(found, "strict") == 0.5
+    assert found.metrics["strict"].n == 2
+
+
 def test_benchmarks_are_apart_and_in_the_order_of_planning() -> None:
     results = [
         finished(planned("a", benchmark="second"), "passed", answer={}),

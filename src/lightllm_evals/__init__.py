@@ -5,6 +5,7 @@ An eval module imports from here; the plugin loads by its entry point and needs 
 
 from lightllm_evals.benchmark import Benchmark, LikelihoodVariant, Variant, benchmark
 from lightllm_evals.records import Choice, Completion, Likelihood, Message, Sample
+from lightllm_evals.results import RecordMetric
 
 __all__ = [
     "Benchmark",
@@ -13,6 +14,7 @@ __all__ = [
     "Likelihood",
     "LikelihoodVariant",
     "Message",
+    "RecordMetric",
     "Sample",
     "Variant",
     "benchmark",

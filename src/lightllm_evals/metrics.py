@@ -1,11 +1,20 @@
-"""Metrics over samples: pass@k, accuracy, micro and macro means, each with its interval."""
+"""Metrics over samples: pass@k, accuracy, ratios, micro and macro means, with their intervals."""
 
 # ruff: noqa: PLC0415  # numpy and scipy take half a second: only runs with evals pay for them.
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
-from lightllm_evals.stats import Estimate, clustered_mean_interval, mean_interval, wilson_interval
+from lightllm_evals.stats import (
+    Estimate,
+    Interval,
+    clustered_mean_interval,
+    mean_interval,
+    ratio_interval,
+    unit_of,
+    wilson_interval,
+)
 
 
 def pass_at_k(num_samples: Sequence[int], num_correct: Sequence[int], k: int) -> float | None:
@@ -75,6 +84,47 @@ def accuracy(scores: Sequence[float]) -> Estimate:
         n=len(scores),
         definition="mean over samples, t interval",
     )
+
+
+def ratio(
+    name: str,
+    values: Sequence[float],
+    weights: Sequence[float],
+    groups: Sequence[str] | None = None,
+) -> Estimate:
+    """Returns the metric ``name`` as sum of values over sum of weights, with its 95 % interval.
+
+    All have shape [num_samples], ``groups`` where samples come in some. What the name says is a
+    perplexity is exp of the ratio, and exp of both ends of its interval. No value without weight.
+    """
+    unit = unit_of(name)
+    if sum(weights) <= 0:
+        return Estimate(value=None, interval=None, n=0, definition="no samples scored", unit=unit)
+    if unit == "share" and any(not 0 <= v <= w for v, w in zip(values, weights, strict=True)):
+        unit = "number"
+    value = math.fsum(values) / math.fsum(weights)
+    interval = ratio_interval(values, weights, groups)
+    is_mean = all(weight == 1 for weight in weights)
+    what = "mean over samples" if is_mean else "ratio of sums over samples"
+    how = "t interval" if is_mean else "linearised t interval"
+    if groups is not None:
+        how = f"cluster-robust {how} over groups"
+    if unit == "perplexity":
+        value = _exp(value)
+        interval = interval and Interval(_exp(interval.low), _exp(interval.high))
+        what, how = f"exp of {what}", f"exp of both ends of its {how}"
+    return Estimate(
+        value=value,
+        interval=interval,
+        n=len(values) if groups is None else len(set(groups)),
+        definition=f"{what}, {how}",
+        unit=unit,
+    )
+
+
+def _exp(exponent: float) -> float:
+    # JSON knows no infinity, and a perplexity of 1e304 says as much.
+    return math.exp(min(exponent, 700.0))
 
 
 def micro_mean(scores: Mapping[str, Sequence[float]]) -> Estimate:

@@ -27,7 +27,7 @@ from lightllm_evals.fingerprint import prompt_hash, sample_hash
 from lightllm_evals.profiles import Profile, load_profile
 from lightllm_evals.pytest_options import SETTINGS
 from lightllm_evals.records import Completion, Request
-from lightllm_evals.results import CaseVerdict, PlannedCase
+from lightllm_evals.results import CaseVerdict, MetricValue, PlannedCase
 from lightllm_evals.shard import parse_shard
 
 _PROFILE = pytest.StashKey[Profile | None]()
@@ -38,7 +38,7 @@ _FINGERPRINTS = pytest.StashKey[dict[str, dict[str, str]]]()
 # What a case leaves on its item for its reports.
 COMPLETION = pytest.StashKey[Completion]()
 VERDICT = pytest.StashKey[Any]()
-METRICS = pytest.StashKey[Mapping[str, float]]()
+METRICS = pytest.StashKey[Mapping[str, MetricValue]]()
 CASE_KINDS = (
     "code",
     "math",
@@ -223,7 +223,7 @@ def planned_case(item: pytest.Item, case: Case) -> PlannedCase:
         nodeid=item.nodeid,
         benchmark=case.benchmark.name,
         variant=case.variant_name,
-        metric=case.benchmark.metric,
+        metric=case.metric,
         sample=case.sample.id,
         repeat=case.repeat,
         group=case.sample.group,

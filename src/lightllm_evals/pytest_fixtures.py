@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
+from lightllm_evals.benchmark import LikelihoodVariant, Variant
 from lightllm_evals.errors import HarnessError
 from lightllm_evals.pytest_cases import COMPLETION, METRICS, VERDICT, case_of, request_of
 from lightllm_evals.pytest_options import SETTINGS
 from lightllm_evals.records import Choice, Completion, Likelihood, Request, Sample
+from lightllm_evals.results import MetricValue, RecordMetric
 
 if TYPE_CHECKING:
     from lightllm_evals.sandbox import Sandbox, Verdict
@@ -80,6 +83,14 @@ def answer(request: pytest.FixtureRequest, completion: Completion) -> str:
 
 
 @pytest.fixture
+def form(request: pytest.FixtureRequest, sample: Sample) -> Variant | LikelihoodVariant:
+    """The form of the benchmark that is in use, for tests that judge forms differently."""
+    case = case_of(request.node)
+    assert case is not None, sample
+    return case.variant
+
+
+@pytest.fixture
 def choices(request: pytest.FixtureRequest, sample: Sample) -> tuple[Choice, ...]:
     """The texts of this sample whose likelihoods are asked for."""
     case = case_of(request.node)
@@ -109,12 +120,21 @@ def sandbox(request: pytest.FixtureRequest, lightllm_sandbox: Sandbox) -> CaseSa
 
 
 @pytest.fixture
-def record_metric(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
-    """Records a further metric of this sample: ``record_metric("flexible", 1.0)``."""
-    metrics: dict[str, float] = {}
+def record_metric(request: pytest.FixtureRequest) -> RecordMetric:
+    """Records a metric of this sample: ``record_metric("flexible", 1.0)``.
+
+    With a weight it is a ratio of sums: ``record_metric("instructions", followed, of_how_many)``.
+    """
+    metrics: dict[str, MetricValue] = {}
     request.node.stash[METRICS] = metrics
 
-    def record(name: str, value: float) -> None:
-        metrics[name] = float(value)
+    def record(name: str, value: float, weight: float = 1.0) -> None:
+        value, weight = float(value), float(weight)
+        if not (math.isfinite(value) and math.isfinite(weight) and weight >= 0):
+            raise HarnessError(
+                f"record_metric({name!r}) got value {value:g} and weight {weight:g}; both must be "
+                "finite numbers and the weight not negative."
+            )
+        metrics[name] = value if weight == 1 else (value, weight)
 
     return record

@@ -226,6 +226,9 @@ def _add_properties(item: pytest.Item, report: pytest.TestReport) -> None:
             properties.append(("ttft_s", round(completion.ttft_s, 6)))
         if completion.tpot_s is not None:
             properties.append(("tpot_s", round(completion.tpot_s, 6)))
-    properties += sorted(verdict.metrics.items())
+    for name, metric in sorted(verdict.metrics.items()):
+        properties.append(
+            (name, "{:g}/{:g}".format(*metric) if isinstance(metric, tuple) else metric)
+        )
     report.user_properties.extend(properties)
     item.user_properties.extend(properties)

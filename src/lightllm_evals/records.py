@@ -242,6 +242,9 @@ _LISTED: Mapping[str, type] = {"messages": Message, "choices": Choice, "likeliho
 def _restored(name: str, value: Any) -> Any:
     if name == "params":
         return from_json(SamplingParams, value)
+    if name == "metrics":
+        # A value that has a weight is a pair.
+        return {key: _restored("", item) for key, item in value.items()}
     if name in _LISTED:
         return tuple(from_json(_LISTED[name], item) for item in value)
     return tuple(value) if isinstance(value, list) else value

@@ -6,23 +6,21 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from lightllm_evals.gate import Condition
-from lightllm_evals.stats import Estimate, Percentiles
+from lightllm_evals.stats import Estimate, Percentiles, bare_text, value_text
 from lightllm_evals.summary import BenchmarkSummary
-
-
-def percent(value: float) -> str:
-    """Returns a rate in percent, with two decimals as papers print it."""
-    return f"{100 * value:.2f} %"
 
 
 def estimate_text(estimate: Estimate) -> str:
     """Returns a value with its interval, "not available" where there is none."""
     if estimate.value is None:
         return "not available"
+    shown = value_text(estimate.value, estimate.unit)
     if estimate.interval is None:
-        return percent(estimate.value)
-    low, high = estimate.interval.low, estimate.interval.high
-    return f"{percent(estimate.value)} (95 % interval {100 * low:.2f} to {100 * high:.2f})"
+        return shown
+    low, high = (
+        bare_text(end, estimate.unit) for end in (estimate.interval.low, estimate.interval.high)
+    )
+    return f"{shown} (95 % interval {low} to {high})"
 
 
 def benchmark_lines(summary: BenchmarkSummary) -> list[str]:
@@ -127,4 +125,4 @@ def _check(condition: Condition, summary: BenchmarkSummary | None) -> tuple[bool
     if estimate is None or estimate.value is None:
         there = ", ".join(name for name, each in summary.metrics.items() if each.value is not None)
         return False, f"no such metric in this run; there is {there or 'none'}"
-    return condition.holds(estimate.value), f"it is {percent(estimate.value)}"
+    return condition.holds(estimate.value), f"it is {value_text(estimate.value, estimate.unit)}"

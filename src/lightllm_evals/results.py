@@ -4,11 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from lightllm_evals.records import Completion, Request, from_json
 
 CaseOutcome = Literal["passed", "failed", "error", "skipped"]
+
+MetricValue = float | tuple[float, float]
+"""A sample's value of a metric, or its value and weight where that is not 1."""
+
+
+class RecordMetric(Protocol):
+    """The type of the fixture ``record_metric``."""
+
+    def __call__(self, name: str, value: float, weight: float = 1.0) -> None:
+        """Records a metric of this sample.
+
+        Over samples it is the sum of the values divided by the sum of the weights: the mean
+        where weights are 1. A name that ends in "perplexity" is shown as exp of that, so that
+        its value is a negative log-probability (natural logarithm).
+
+        Args:
+            name: Of the metric; the benchmark's headline metric takes the place of passed = 1.
+            value: The sample's score, or how much of ``weight`` holds.
+            weight: What the sample counts: its instructions, words or bytes.
+
+        Raises:
+            HarnessError: A number is not finite, or the weight is negative.
+        """
+        ...  # pragma: no cover
+
+
+def weighted(value: MetricValue) -> tuple[float, float]:
+    """Returns value and weight of a sample's metric."""
+    return value if isinstance(value, tuple) else (value, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +83,7 @@ class CaseVerdict:
         detail: The verdict, or the error's sentence.
         error: Class of the error, "" where there is none.
         verdict: The sandbox's verdict, {} where none was asked for.
-        metrics: Further metrics of the sample by name.
+        metrics: The sample's metrics by name.
         scoring_s: Time that judging took.
         worker: The xdist worker that judged.
     """
@@ -63,7 +92,7 @@ class CaseVerdict:
     detail: str = ""
     error: str = ""
     verdict: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     scoring_s: float = 0.0
     worker: str = ""
 

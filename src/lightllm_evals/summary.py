@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lightllm_evals.metrics import accuracy, pass_at_k_estimate
+from lightllm_evals.metrics import accuracy, pass_at_k_estimate, ratio
 from lightllm_evals.records import SCORED, Completion
-from lightllm_evals.results import CaseResult, PlannedCase
-from lightllm_evals.stats import Estimate, Percentiles, percentiles
+from lightllm_evals.results import CaseResult, MetricValue, PlannedCase, weighted
+from lightllm_evals.stats import Estimate, Percentiles, percentiles, unit_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Outcome:
     group: str
     outcome: str
     error: str
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, MetricValue]
     finish_reason: str
     is_empty: bool
     output_tokens: int
@@ -171,13 +171,22 @@ def _metrics(headline: str, outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
         if most >= k:
             metrics[f"pass@{k}"] = pass_at_k_estimate(scores, k)
     for name in sorted({name for each in outcomes for name in each.metrics}):
-        values = [
-            _mean([each.metrics[name] for each in group if name in each.metrics])
-            for group in by_sample.values()
-        ]
-        metrics[name] = accuracy([value for value in values if value is not None])
+        found = [_sample_metric(name, of_sample) for of_sample in by_sample.values()]
+        metrics[name] = _estimate(name, [pair for pair in found if pair is not None])
     return metrics
 
 
-def _mean(values: Sequence[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _sample_metric(name: str, outcomes: Sequence[Outcome]) -> tuple[float, float] | None:
+    """Returns value and weight of a sample, each the mean of its repeats; None if it has none."""
+    pairs = [weighted(each.metrics[name]) for each in outcomes if name in each.metrics]
+    if not pairs:
+        return None
+    return sum(v for v, _ in pairs) / len(pairs), sum(w for _, w in pairs) / len(pairs)
+
+
+def _estimate(name: str, pairs: Sequence[tuple[float, float]]) -> Estimate:
+    values, weights = [value for value, _ in pairs], [weight for _, weight in pairs]
+    is_rate = all(weight == 1 and 0 <= value <= 1 for value, weight in pairs)
+    if is_rate and unit_of(name) == "share":
+        return accuracy(values)
+    return ratio(name, values, weights)

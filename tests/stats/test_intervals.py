@@ -5,6 +5,7 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t as student_t
 from statsmodels.stats.proportion import proportion_confint
 
 from lightllm_evals.stats import (
@@ -14,6 +15,7 @@ from lightllm_evals.stats import (
     mean_interval,
     percentile,
     percentiles,
+    ratio_interval,
     wilson_interval,
 )
 
@@ -103,3 +105,55 @@ def test_percentiles_interpolate_linearly() -> None:
 
 def test_every_percentile_of_one_value_is_that_value() -> None:
     assert percentile([2.5], 95) == 2.5
+
+
+def test_the_interval_of_a_ratio_by_hand() -> None:
+    # R = 6/8; residuals -1/2, -1/4, 3/4; variance 3/2 * 0.875 / 8^2; t of 2 degrees 4.302653.
+    half = 4.302653 * (1.5 * 0.875 / 64) ** 0.5
+    found = ratio_interval([1, 2, 3], [2, 3, 3])
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((0.75 - half, 1.0), abs=1e-6)
+    # The same, ten times as much of something that is no share.
+    found = ratio_interval([10, 20, 30], [2, 3, 3])
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((7.5 - 10 * half, 7.5 + 10 * half), abs=1e-5)
+
+
+WEIGHTED = st.lists(
+    st.tuples(st.floats(-5, 5), st.floats(0.5, 9), st.sampled_from("abc")), min_size=6
+)
+
+
+@given(WEIGHTED)
+@settings(deadline=None)
+def test_the_interval_of_a_ratio_agrees_with_statsmodels(
+    samples: list[tuple[float, float, str]],
+) -> None:
+    rates, weights, groups = (np.array(column) for column in zip(*samples, strict=True))
+    # A weighted constant is the ratio of sums; HC1 is n / (n - 1) where one is fitted.
+    model = sm.WLS(rates, np.ones(len(rates)), weights=weights)
+    robust = model.fit(cov_type="HC1", use_t=True)
+    found = ratio_interval(list(rates * weights), list(weights))
+    if found is not None and robust.bse[0] > 1e-9 and min(rates) < 0:
+        assert (found.low, found.high) == pytest.approx(tuple(robust.conf_int()[0]), abs=1e-7)
+    num = len(set(groups))
+    codes = np.unique(groups, return_inverse=True)[1]
+    found = ratio_interval(list(rates * weights), list(weights), list(groups))
+    if num < 2:
+        assert found is None or (min(rates) >= 0 and max(rates) <= 1)
+        return
+    options = {"groups": codes, "use_correction": False, "df_correction": True}
+    robust = model.fit(cov_type="cluster", cov_kwds=options, use_t=True)
+    error = robust.bse[0] * (num / (num - 1)) ** 0.5
+    if found is not None and error > 1e-9 and min(rates) < 0:
+        half = (found.high - found.low) / 2
+        assert half == pytest.approx(error * student_t.ppf(0.975, num - 1), rel=1e-6)
+
+
+def test_the_interval_of_a_ratio_claims_no_certainty() -> None:
+    assert ratio_interval([], []) is None
+    assert ratio_interval([1.0, 2.0], [0.0, 0.0]) is None
+    assert ratio_interval([7.0], [2.0]) is None
+    assert ratio_interval([7.0, 7.0], [2.0, 2.0]) is None
+    assert ratio_interval([1.0], [2.0]) == Interval(0.0, 1.0)
+    assert ratio_interval([3, 3], [3, 3]) == wilson_interval(2, 2)

@@ -6,6 +6,7 @@ from lightllm_evals.stats.intervals import (
     clustered_mean_interval,
     clustered_standard_error,
     mean_interval,
+    ratio_interval,
     wilson_interval,
 )
 from lightllm_evals.stats.paired import (
@@ -34,6 +35,7 @@ from lightllm_evals.stats.resampling import (
     percentile_ratio_interval,
     rate_ratio_interval,
 )
+from lightllm_evals.stats.units import Unit, bare_text, is_lower_better, unit_of, value_text
 
 __all__ = [
     "PERCENTILE_DEFINITION",
@@ -42,11 +44,14 @@ __all__ = [
     "McNemar",
     "PairedT",
     "Percentiles",
+    "Unit",
+    "bare_text",
     "bootstrap_difference_interval",
     "clustered_mean_interval",
     "clustered_standard_error",
     "drop_power",
     "holm",
+    "is_lower_better",
     "mcnemar",
     "mean_interval",
     "paired_difference_interval",
@@ -55,9 +60,12 @@ __all__ = [
     "percentile_ratio_interval",
     "percentiles",
     "rate_ratio_interval",
+    "ratio_interval",
     "samples_needed",
     "smallest_visible_drop",
     "smallest_visible_drop_by_t",
     "tolerance_of_noise",
+    "unit_of",
+    "value_text",
     "wilson_interval",
 ]

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lightllm_evals.stats.units import Unit
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -28,12 +30,14 @@ class Estimate:
         interval: Its confidence interval; None where none can be given.
         n: Independent observations behind it (samples; clusters where they are clustered).
         definition: How value and interval were computed, in a few words, for reports.
+        unit: What the number means.
     """
 
     value: float | None
     interval: Interval | None
     n: int
     definition: str
+    unit: Unit = "share"
 
 
 UNIT = Interval(0.0, 1.0)
@@ -97,6 +101,49 @@ def clustered_mean_interval(
     return _unit_interval(
         mean, clustered_standard_error(values, clusters), num_clusters, confidence
     )
+
+
+def ratio_interval(
+    values: Sequence[float],
+    weights: Sequence[float],
+    clusters: Sequence[str] | None = None,
+    confidence: float = 0.95,
+) -> Interval | None:
+    """Returns the interval of the ratio R = sum(values) / sum(weights) over samples.
+
+    ``values`` y and ``weights`` x have shape [num_samples], and ``clusters`` too where samples
+    come in groups. Student's t with the linearised (delta method) variance
+
+        n / (n - 1) * sum((y - R x)^2) / sum(x)^2
+
+    with residuals summed within a cluster before they are squared. With weights of 1 it is the
+    t interval of a mean. Shares (0 <= y <= x everywhere) are clipped to [0, 1], and without
+    any variance have Wilson's interval, as ``mean_interval`` does. None without weight, and for
+    all else than shares with fewer than two observations or no variance.
+
+    Source: W. G. Cochran, "Sampling Techniques", 3rd edition (1977), chapter 6 (ratio
+    estimators), ISBN 0-471-16240-X; for clusters: Cameron and Miller (2015), as in
+    ``clustered_standard_error``.
+    """
+    import numpy as np
+
+    y, x = np.asarray(values, dtype=float), np.asarray(weights, dtype=float)
+    total = float(x.sum()) if len(x) else 0.0
+    if total <= 0:
+        return None
+    is_share = bool(np.all((y >= 0) & (y <= x)))
+    ratio = float(y.sum()) / total
+    labels = [str(i) for i in range(len(y))] if clusters is None else list(clusters)
+    num = len(set(labels))
+    if num < 2:
+        return UNIT if is_share else None
+    # The residuals have mean 0, and dividing by the mean weight makes R's error of theirs.
+    error = clustered_standard_error(list(y - ratio * x), labels) / (total / len(x))
+    if is_share:
+        return _unit_interval(ratio, error, num, confidence)
+    if error <= 1e-12 * abs(ratio):
+        return None
+    return t_interval(ratio, error, num - 1, confidence)
 
 
 def clustered_standard_error(values: Sequence[float], clusters: Sequence[str]) -> float:
