@@ -9,7 +9,7 @@ from typing import Any
 
 from lightllm_evals.benchmark import Benchmark, LikelihoodVariant, Variant
 from lightllm_evals.errors import ConfigError, DatasetError
-from lightllm_evals.fingerprint import code_hash, digest_all, prompt_hash, sample_hash
+from lightllm_evals.fingerprint import code_hash, digest, digest_all, prompt_hash, sample_hash
 from lightllm_evals.records import Api, Choice, Message, Request, Sample, SamplingParams
 from lightllm_evals.settings import Settings
 from lightllm_evals.shard import Shard
@@ -254,14 +254,17 @@ def benchmark_fingerprint(
     return {
         "dataset": digest_all(sample_hash(sample) for sample in plan.samples),
         "prompt": digest_all(prompt_hash(request) for request in requests),
-        "postprocessing": _postprocessing(case.variant),
+        "postprocessing": _postprocessing(case.variant, plan.samples),
         "scorer": code_hash(test),
     }
 
 
-def _postprocessing(variant: Variant | LikelihoodVariant) -> str:
-    # Nothing stands between likelihoods and the test that judges them.
-    return code_hash(variant.answer) if isinstance(variant, Variant) else "none"
+def _postprocessing(variant: Variant | LikelihoodVariant, samples: Sequence[Sample]) -> str:
+    if isinstance(variant, Variant):
+        return code_hash(variant.answer)
+    # Scores are divided by the lengths of these texts, which no request shows.
+    texts = ([choice.text for choice in variant.choices(sample)] for sample in samples)
+    return digest_all(digest(each) for each in texts)
 
 
 def _turns(case: Case, prompt: Any) -> tuple[Message, ...]:

@@ -54,6 +54,7 @@ class Owner:
         self._progress: ProgressLine | None = None
         self._opening: Opening[Run] = Opening(self.open_run)
         self._connecting: Opening[Serving] | None = None
+        self._unsaid: list[str] = []
         if self._settings.profile:
             # A wrong name is said here, and not by every worker.
             profile_of(config)
@@ -75,10 +76,10 @@ class Owner:
         option = self._config.option
         if (option.lightllm_url or option.lightllm_model_dir) and not option.collectonly:
             # A sign of evals to come, and workers need a second to start: connect, import.
-            self._connecting = Opening(self._connect) if self._settings.urls else None
-            threading.Thread(target=_import_ahead, daemon=True).start()
-            if self._connecting is not None:
+            if self._settings.urls and not self._settings.rescore:
+                self._connecting = Opening(self._connect)
                 self._connecting.begin()
+            threading.Thread(target=_import_ahead, daemon=True).start()
         side = ControllerSide(self.open_run, self._note_needs, self._announce)
         self._opening = side.opening
         self._config.pluginmanager.register(side, "lightllm-controller")
@@ -110,7 +111,7 @@ class Owner:
             profile_of(self._config),
             # Nothing is started, so nothing is logged.
             log_dir=self._config.invocation_params.dir,
-            say=self._say,
+            say=self._say_when_needed,
         )
 
     def open_run(self) -> Run:
@@ -121,6 +122,8 @@ class Owner:
         """
         from lightllm_evals.start import start_run  # noqa: PLC0415  # only runs with evals pay
 
+        while self._unsaid:
+            self._say(self._unsaid.pop(0))
         return start_run(
             self._settings,
             profile_of(self._config),
@@ -166,6 +169,13 @@ class Owner:
         if terminal is not None and self._config.option.verbose >= 0:
             self._progress = ProgressLine(run, terminal)
             self._config.pluginmanager.register(self._progress, "lightllm-progress")
+
+    def _say_when_needed(self, text: str) -> None:
+        # A session without an eval has no interest in a server that does not answer.
+        if self._opening.has_begun:
+            self._say(text)
+        else:
+            self._unsaid.append(text)
 
     def _say(self, text: str) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")

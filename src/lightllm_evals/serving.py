@@ -160,6 +160,8 @@ def _probed(client: Client, wait_s: float, say: Callable[[str], None]) -> Server
         say,
         [f"waiting for {client.url} to answer, at most {wait_s:g} s (--lightllm-start-timeout)"],
     )
+    # A session that ends before the server answers does not wait for this.
+    patience.daemon = True
     patience.start()
     try:
         return client.probe(wait_s=wait_s)
