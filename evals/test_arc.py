@@ -10,20 +10,30 @@ characters (``acc_norm``) in the challenge set, by its sum (``acc``) in the easy
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from lightllm_evals import Choice, Likelihood, LikelihoodVariant, Sample, benchmark
+from lightllm_evals import Choice, Likelihood, LikelihoodVariant, RecordMetric, Sample, benchmark
 from lightllm_evals.datasets import arc_challenge, arc_easy
 from lightllm_evals.prompts import commonsense
 from lightllm_evals.scoring import likelihood, targets
 
-VARIANTS = {"reference": LikelihoodVariant(choices=commonsense.arc)}
+# Each answer below the question, the whole text scored (ARC_c_ppl_a450bd). OpenCompass leaves out
+# the 7 and 11 items that have not four answers.
+OPENCOMPASS = LikelihoodVariant(
+    choices=commonsense.arc_opencompass, kind="ppl-full", metric="acc_ppl"
+)
+CHALLENGE = {
+    "reference": LikelihoodVariant(choices=commonsense.arc, metric="acc_norm"),
+    "opencompass": OPENCOMPASS,
+}
+EASY = {
+    "reference": LikelihoodVariant(choices=commonsense.arc, metric="acc"),
+    "opencompass": OPENCOMPASS,
+}
 
 
 @benchmark(
     "arc_challenge",
     samples=arc_challenge,
-    variants=VARIANTS,
+    variants=CHALLENGE,
     metric="acc_norm",
     kinds=["commonsense"],
 )
@@ -31,26 +41,28 @@ def test_arc_challenge(
     sample: Sample,
     choices: tuple[Choice, ...],
     likelihoods: tuple[Likelihood, ...],
-    record_metric: Callable[[str, float], None],
+    form: LikelihoodVariant,
+    record_metric: RecordMetric,
 ) -> None:
     """The likeliest answer, by characters, is the right one."""
     target = targets.index_target(sample)
-    scores = likelihood.choice_scores(choices, likelihoods, target)
+    scores = likelihood.choice_scores(choices, likelihoods, target, form.kind)
     for name, score in scores.items():
         record_metric(name, score)
-    assert scores["acc_norm"] == 1, likelihood.comparison(choices, likelihoods, target)
+    assert scores[form.metric] == 1, likelihood.comparison(choices, likelihoods, target)
 
 
-@benchmark("arc_easy", samples=arc_easy, variants=VARIANTS, metric="acc", kinds=["commonsense"])
+@benchmark("arc_easy", samples=arc_easy, variants=EASY, metric="acc", kinds=["commonsense"])
 def test_arc_easy(
     sample: Sample,
     choices: tuple[Choice, ...],
     likelihoods: tuple[Likelihood, ...],
-    record_metric: Callable[[str, float], None],
+    form: LikelihoodVariant,
+    record_metric: RecordMetric,
 ) -> None:
     """The likeliest answer is the right one."""
     target = targets.index_target(sample)
-    scores = likelihood.choice_scores(choices, likelihoods, target)
+    scores = likelihood.choice_scores(choices, likelihoods, target, form.kind)
     for name, score in scores.items():
         record_metric(name, score)
-    assert scores["acc"] == 1, likelihood.comparison(choices, likelihoods, target)
+    assert scores[form.metric] == 1, likelihood.comparison(choices, likelihoods, target)

@@ -9,9 +9,7 @@ the right answer is the likeliest by characters (``acc_norm``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from lightllm_evals import Choice, Likelihood, LikelihoodVariant, Sample, benchmark
+from lightllm_evals import Choice, Likelihood, LikelihoodVariant, RecordMetric, Sample, benchmark
 from lightllm_evals.datasets import openbookqa
 from lightllm_evals.prompts import commonsense
 from lightllm_evals.scoring import likelihood, targets
@@ -26,7 +24,7 @@ def test_openbookqa(
     sample: Sample,
     choices: tuple[Choice, ...],
     likelihoods: tuple[Likelihood, ...],
-    record_metric: Callable[[str, float], None],
+    record_metric: RecordMetric,
 ) -> None:
     """The likeliest answer, by characters, is the right one."""
     target = targets.index_target(sample)

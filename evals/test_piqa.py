@@ -9,14 +9,18 @@ likelier by characters (``acc_norm``); ``acc`` stands beside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from lightllm_evals import Choice, Likelihood, LikelihoodVariant, Sample, benchmark
+from lightllm_evals import Choice, Likelihood, LikelihoodVariant, RecordMetric, Sample, benchmark
 from lightllm_evals.datasets import piqa
 from lightllm_evals.prompts import commonsense
 from lightllm_evals.scoring import likelihood, targets
 
-VARIANTS = {"reference": LikelihoodVariant(choices=commonsense.piqa)}
+VARIANTS = {
+    "reference": LikelihoodVariant(choices=commonsense.piqa, metric="acc_norm"),
+    # Goal and solution alone, the whole text scored (piqa_ppl_0cfff2).
+    "opencompass": LikelihoodVariant(
+        choices=commonsense.piqa_opencompass, kind="ppl-full", metric="acc_ppl"
+    ),
+}
 
 
 @benchmark("piqa", samples=piqa, variants=VARIANTS, metric="acc_norm", kinds=["commonsense"])
@@ -24,11 +28,12 @@ def test_piqa(
     sample: Sample,
     choices: tuple[Choice, ...],
     likelihoods: tuple[Likelihood, ...],
-    record_metric: Callable[[str, float], None],
+    form: LikelihoodVariant,
+    record_metric: RecordMetric,
 ) -> None:
     """The likeliest solution, by characters, is the right one."""
     target = targets.label(sample)
-    scores = likelihood.choice_scores(choices, likelihoods, target)
+    scores = likelihood.choice_scores(choices, likelihoods, target, form.kind)
     for name, score in scores.items():
         record_metric(name, score)
-    assert scores["acc_norm"] == 1, likelihood.comparison(choices, likelihoods, target)
+    assert scores[form.metric] == 1, likelihood.comparison(choices, likelihoods, target)

@@ -9,9 +9,7 @@ sentence is likelier behind its beginning with the right filler (``acc``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from lightllm_evals import Choice, Likelihood, LikelihoodVariant, Sample, benchmark
+from lightllm_evals import Choice, Likelihood, LikelihoodVariant, RecordMetric, Sample, benchmark
 from lightllm_evals.datasets import winogrande
 from lightllm_evals.prompts import commonsense
 from lightllm_evals.scoring import likelihood, targets
@@ -26,7 +24,7 @@ def test_winogrande(
     sample: Sample,
     choices: tuple[Choice, ...],
     likelihoods: tuple[Likelihood, ...],
-    record_metric: Callable[[str, float], None],
+    record_metric: RecordMetric,
 ) -> None:
     """The likeliest beginning is the right one."""
     target = targets.option_number(sample)
