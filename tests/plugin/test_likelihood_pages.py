@@ -127,7 +127,7 @@ def test_a_wrong_choice_is_shown_with_all_likelihoods(
             "*lightllm prompt (end)*",
             "Question: open a jar",
             "*lightllm likelihoods (ll, *s)*",
-            "*-6.* over 4 tokens: ' Twist the lid. '",
+            "*-8.* over 5 tokens: ' Twist the lid. '",
             "*-0.0* over 4 tokens: ' Bite the glass.'",
             "*2 planned, 2 scored: 0 passed, 2 failed*",
         ]
