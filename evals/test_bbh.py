@@ -34,7 +34,14 @@ VARIANTS = {
 }
 
 
-@benchmark("bbh", samples=bbh, variants=VARIANTS, metric="exact_match", kinds=["reasoning"])
+@benchmark(
+    "bbh",
+    samples=bbh,
+    variants=VARIANTS,
+    metric="exact_match",
+    kinds=["reasoning"],
+    aggregation="macro",
+)
 def test_bbh(sample: Sample, answer: str) -> None:
     """The answer found in the completion is the target."""
     assert found_answer(answer, "'the answer is ...'") == sample["target"]

@@ -33,7 +33,14 @@ VARIANTS = {
 }
 
 
-@benchmark("ceval", samples=ceval, variants=VARIANTS, metric="acc", kinds=["knowledge", "zh"])
+@benchmark(
+    "ceval",
+    samples=ceval,
+    variants=VARIANTS,
+    metric="acc",
+    kinds=["knowledge", "zh"],
+    aggregation="macro",
+)
 def test_ceval(
     sample: Sample,
     choices: tuple[Choice, ...],

@@ -33,7 +33,14 @@ VARIANTS = {
 }
 
 
-@benchmark("cmmlu", samples=cmmlu, variants=VARIANTS, metric="acc", kinds=["knowledge", "zh"])
+@benchmark(
+    "cmmlu",
+    samples=cmmlu,
+    variants=VARIANTS,
+    metric="acc",
+    kinds=["knowledge", "zh"],
+    aggregation="macro",
+)
 def test_cmmlu(
     sample: Sample,
     choices: tuple[Choice, ...],

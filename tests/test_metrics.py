@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightllm_evals.metrics import (
+    Part,
     accuracy,
+    aggregate,
     macro_mean,
     micro_mean,
     pass_at_k,

@@ -91,6 +91,30 @@ def test_what_is_no_share_is_not_in_percent(unit: Unit, value: float, text: str)
     assert estimate_text(found) == text
 
 
+def test_groups_are_a_table_the_lowest_first() -> None:
+    groups = {
+        "law": dataclasses.replace(HALF, value=0.75, n=4),
+        "art": dataclasses.replace(HALF, n=2),
+    }
+    lines = benchmark_lines(summary(groups=groups, latency=None))
+    assert lines[3:6] == [
+        "  groups       2, by pass@1",
+        "    art        50.00 %, n = 2",
+        "    law        75.00 %, n = 4",
+    ]
+
+
+def test_of_many_groups_both_ends_are_shown() -> None:
+    groups = {f"g{i:02}": dataclasses.replace(HALF, value=i / 100) for i in range(57)}
+    lines = benchmark_lines(summary(groups=groups))
+    start = next(i for i, line in enumerate(lines) if line.startswith("  groups")) + 1
+    names = [line.split()[0] for line in lines[start : start + 12]]
+    ends = ["g00", "g01", "g02", "g03", "g04", "g05"], ["g52", "g53", "g54", "g55", "g56"]
+    assert names == [*ends[0], "...", *ends[1]]
+    assert "46 more in between" in lines[start + 6]
+    assert lines[start + 12].startswith("  completions")
+
+
 def test_throughput_is_zero_where_nothing_was_generated() -> None:
     assert generation_line(0, 0.0, 1.0) == (
         "generated 0 tokens in 0.0 s, 0.0 tokens/s; the run took 1.0 s"

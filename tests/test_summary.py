@@ -11,19 +11,22 @@ from lightllm_evals.results import CaseOutcome, CaseResult, CaseVerdict, Planned
 from lightllm_evals.summary import BenchmarkSummary, outcome_of, summarize
 
 
-def planned(sample: str, repeat: int = 0, benchmark: str = "toy") -> PlannedCase:
+def planned(
+    sample: str, repeat: int = 0, benchmark: str = "toy", group: str = "", **changes: Any
+) -> PlannedCase:
     nodeid = f"t.py::{benchmark}[{sample}-{repeat}]"
-    return PlannedCase(
+    case = PlannedCase(
         nodeid=nodeid,
         benchmark=benchmark,
         variant="default",
         metric="pass@1",
         sample=sample,
         repeat=repeat,
-        group="",
+        group=group,
         num_samples_total=164,
         request=Request(id=nodeid, params=SamplingParams(max_new_tokens=8), prompt="p"),
     )
+    return dataclasses.replace(case, **changes)
 
 
 def finished(
@@ -146,6 +149,54 @@ def test_a_metric_with_weights_is_a_ratio_of_sums_over_samples() -> None:
     )
     assert value(found, "strict") == 0.5
     assert found.metrics["strict"].n == 2
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "figures"),
+    [("micro", {"acc": 0.75, "acc_macro": 0.5}), ("macro", {"acc": 0.5, "acc_micro": 0.75})],
+)
+def test_groups_have_their_own_figures_and_both_means_are_there(
+    aggregation: str, figures: dict[str, float]
+) -> None:
+    def result(sample: str, group: str, outcome: CaseOutcome) -> CaseResult:
+        case = planned(sample, group=group, metric="acc", aggregation=aggregation)
+        return finished(case, outcome, answer={})
+
+    found = summary_of(
+        [result(sample, "law", "passed") for sample in ("a", "b", "c")]
+        + [result("d", "physics", "failed")]
+    )
+    assert {name: each.value for name, each in found.metrics.items()} == figures
+    assert next(iter(found.metrics)) == "acc"
+    assert {name: (each.value, each.n) for name, each in found.groups.items()} == {
+        "law": (1.0, 3),
+        "physics": (0.0, 1),
+    }
+
+
+def test_samples_of_one_group_are_no_table() -> None:
+    found = summary_of([finished(planned("a", group="law"), "passed", answer={})])
+    assert (found.groups, list(found.metrics)) == ({}, ["pass@1"])
+
+
+def test_the_headline_is_what_was_recorded_under_its_name() -> None:
+    case = planned("a", metric="f1")
+    found = summary_of(
+        [
+            finished(case, "failed", answer={}, metrics={"f1": 0.5}),
+            finished(planned("b", metric="f1"), "passed", answer={}, metrics={"f1": 1.0}),
+            # Nothing was extracted before anything could be recorded: a wrong answer.
+            finished(planned("c", metric="f1"), "failed", answer={}, error="ExtractionError"),
+        ]
+    )
+    assert value(found, "f1") == 0.5
+    assert found.metrics["f1"].n == 3
+
+
+def test_a_perplexity_that_was_not_recorded_is_no_perfect_one() -> None:
+    metric = "word_perplexity"
+    found = summary_of([finished(planned("a", metric=metric), "failed", answer={})])
+    assert value(found, metric) is None
 
 
 def test_benchmarks_are_apart_and_in_the_order_of_planning() -> None:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from lightllm_evals.errors import ConfigError
-from lightllm_evals.records import Api, Choice, Message, Sample, Scoring
+from lightllm_evals.records import Aggregation, Api, Choice, Message, Sample, Scoring
 
 Prompt = str | Sequence[Message]
+FewshotForm = Literal["turns", "text"]
 SampleSource = Callable[[], Iterable[Sample]]
 
 _ATTRIBUTE = "__lightllm_benchmark__"
@@ -39,6 +40,12 @@ def no_prefix(sample: Sample) -> str:
     return ""
 
 
+def no_shots(sample: Sample) -> Sequence[Message]:
+    """Returns nothing: the default where a chat has no few-shot examples of its own."""
+    del sample
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One named form of a benchmark; its name is part of every score's identity.
@@ -49,7 +56,10 @@ class Variant:
         stop: Texts that end the completion.
         answer: Turns a sample and its completion's text into what is judged.
         prefix: What the prompt shares with other samples' prompts (few-shot text).
-        is_chat: The prompt is turns of a chat, rendered by the server's template.
+        is_chat: The prompt is turns of a chat, rendered by the server's template or the
+            profile's.
+        shots: Few-shot examples of a chat as turns, user and assistant; they become part of the
+            user's turn unless the profile says ``fewshot = "turns"``.
     """
 
     prompt: Callable[[Sample], Prompt]
@@ -58,6 +68,7 @@ class Variant:
     answer: Callable[[Sample, str], str] = completion_text
     prefix: Callable[[Sample], str] = no_prefix
     is_chat: bool = False
+    shots: Callable[[Sample], Sequence[Message]] = no_shots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +104,7 @@ class Benchmark:
         chat_variant: The form that ``--lightllm-api chat`` selects, if there is one.
         metric: Name of the headline metric of all forms that do not name their own.
         kinds: Markers such as "code" or "math".
+        aggregation: "macro" where every group of samples (a subject, a task) weighs the same.
     """
 
     name: str
@@ -101,6 +113,7 @@ class Benchmark:
     chat_variant: str | None = None
     metric: str = "pass@1"
     kinds: tuple[str, ...] = field(default=())
+    aggregation: Aggregation = "micro"
 
     @property
     def default_variant(self) -> str:
@@ -115,6 +128,8 @@ class Benchmark:
     def variant_name(self, wanted: str | None, api: Api) -> str:
         """Returns the form to use: ``wanted`` if given, else the one that fits ``api``.
 
+        A chat template that we render makes a chat of "generate": ``api`` is "chat" then.
+
         Raises:
             ConfigError: There is no such form, or it cannot be sent through ``api``.
         """
@@ -126,7 +141,8 @@ class Benchmark:
         form = self.variants[name]
         if isinstance(form, Variant) and form.is_chat and api != "chat":
             raise ConfigError(
-                f"{self.name}'s variant {name!r} is a chat; add --lightllm-api chat."
+                f"{self.name}'s variant {name!r} is a chat; add --lightllm-api chat, or a profile "
+                "with a chat_template."
             )
         return name
 
@@ -148,6 +164,7 @@ def benchmark(
     chat_variant: str | None = None,
     metric: str = "pass@1",
     kinds: Sequence[str] = (),
+    aggregation: Aggregation = "micro",
 ) -> Callable[[F], F]:
     """Returns a decorator that makes a test function a benchmark.
 
@@ -174,6 +191,7 @@ def benchmark(
         chat_variant=chat_variant,
         metric=metric,
         kinds=tuple(kinds),
+        aggregation=aggregation,
     )
 
     def decorate(function: F) -> F:

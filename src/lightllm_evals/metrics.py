@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from lightllm_evals.records import Aggregation
 from lightllm_evals.stats import (
     Estimate,
     Interval,
@@ -15,6 +18,40 @@ from lightllm_evals.stats import (
     unit_of,
     wilson_interval,
 )
+
+
+class Part(NamedTuple):
+    """What one sample contributes to a metric; repeats are averaged before."""
+
+    value: float
+    weight: float = 1.0
+    group: str = ""
+
+
+def aggregate(name: str, parts: Sequence[Part], how: Aggregation = "micro") -> Estimate:
+    """Returns the metric ``name`` over samples, or over their groups, with its 95 % interval.
+
+    Micro is the sum of values over the sum of weights, macro the mean of the groups' ratios; a
+    perplexity is exp of either. Intervals: ``accuracy``, ``micro_mean``, ``macro_mean`` and
+    ``ratio``. Groups of one sample each are none, and say nothing of how alike samples are.
+    """
+    is_rate = all(part.weight == 1 and 0 <= part.value <= 1 for part in parts)
+    is_rate &= unit_of(name) == "share"
+    by_group: dict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        by_group[part.group].append(part)
+    values = {group: [part.value for part in found] for group, found in by_group.items()}
+    if how == "macro" and len(by_group) > 1:
+        if is_rate:
+            return macro_mean(values)
+        sums = [(sum(p.value for p in g), sum(p.weight for p in g)) for g in by_group.values()]
+        rates = [value / weight for value, weight in sums if weight > 0]
+        return _ratio(name, rates, [1.0] * len(rates), None, "groups")
+    is_clustered = 1 < len(by_group) < len(parts)
+    if is_rate:
+        return micro_mean(values) if is_clustered else accuracy([part.value for part in parts])
+    groups = [part.group for part in parts] if is_clustered else None
+    return ratio(name, [part.value for part in parts], [part.weight for part in parts], groups)
 
 
 def pass_at_k(num_samples: Sequence[int], num_correct: Sequence[int], k: int) -> float | None:
@@ -97,6 +134,16 @@ def ratio(
     All have shape [num_samples], ``groups`` where samples come in some. What the name says is a
     perplexity is exp of the ratio, and exp of both ends of its interval. No value without weight.
     """
+    return _ratio(name, values, weights, groups, "samples")
+
+
+def _ratio(
+    name: str,
+    values: Sequence[float],
+    weights: Sequence[float],
+    groups: Sequence[str] | None,
+    units: str,
+) -> Estimate:
     unit = unit_of(name)
     if sum(weights) <= 0:
         return Estimate(value=None, interval=None, n=0, definition="no samples scored", unit=unit)
@@ -105,7 +152,7 @@ def ratio(
     value = math.fsum(values) / math.fsum(weights)
     interval = ratio_interval(values, weights, groups)
     is_mean = all(weight == 1 for weight in weights)
-    what = "mean over samples" if is_mean else "ratio of sums over samples"
+    what = f"{'mean' if is_mean else 'ratio of sums'} over {units}"
     how = "t interval" if is_mean else "linearised t interval"
     if groups is not None:
         how = f"cluster-robust {how} over groups"

@@ -227,6 +227,7 @@ def planned_case(item: pytest.Item, case: Case) -> PlannedCase:
         sample=case.sample.id,
         repeat=case.repeat,
         group=case.sample.group,
+        aggregation=case.benchmark.aggregation,
         num_samples_total=plan.num_samples_total,
         request=request,
         sample_hash=sample_hash(case.sample),

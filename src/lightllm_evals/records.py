@@ -11,6 +11,9 @@ Api = Literal["generate", "chat", "completions"]
 Dialect = Literal["a", "b"]
 Scoring = Literal["", "ll", "ppl-full", "rolling"]
 
+Aggregation = Literal["micro", "macro"]
+"""From samples to a score: over all of them, or the mean of the groups' scores."""
+
 T = TypeVar("T")
 
 SCORED = "scored"

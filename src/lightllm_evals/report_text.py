@@ -9,6 +9,9 @@ from lightllm_evals.gate import Condition
 from lightllm_evals.stats import Estimate, Percentiles, bare_text, value_text
 from lightllm_evals.summary import BenchmarkSummary
 
+MOST_GROUPS = 12
+"""Rows of the table of groups; more would hide what stands around it."""
+
 
 def estimate_text(estimate: Estimate) -> str:
     """Returns a value with its interval, "not available" where there is none."""
@@ -35,6 +38,7 @@ def benchmark_lines(summary: BenchmarkSummary) -> list[str]:
         )
     ]
     rows += [(name, _metric_text(estimate)) for name, estimate in summary.metrics.items()]
+    rows += _group_rows(summary)
     if summary.is_generating:
         rows.append(
             (
@@ -55,6 +59,24 @@ def benchmark_lines(summary: BenchmarkSummary) -> list[str]:
     width = max(len(name) for name, _ in rows)
     title = f"{summary.benchmark} ({summary.variant}), {_samples_text(summary)}"
     return [title, *(f"  {name:<{width}}  {text}" for name, text in rows)]
+
+
+def _group_rows(summary: BenchmarkSummary) -> list[tuple[str, str]]:
+    """Returns a row a group, the lowest value first; of many only both ends."""
+    known = [
+        (each.value, name, f"{value_text(each.value, each.unit)}, n = {each.n}")
+        for name, each in summary.groups.items()
+        if each.value is not None
+    ]
+    if not known:
+        return []
+    rows = [(f"  {name}", text) for _, name, text in sorted(known)]
+    if len(rows) > MOST_GROUPS:
+        half = (MOST_GROUPS - 1) // 2
+        left = len(rows) - MOST_GROUPS + 1
+        middle = ("  ...", f"{left} more in between, see summary.json")
+        rows = [*rows[: MOST_GROUPS - 1 - half], middle, *rows[-half:]]
+    return [("groups", f"{len(known)}, by {next(iter(summary.metrics))}"), *rows]
 
 
 def _samples_text(summary: BenchmarkSummary) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from lightllm_evals.records import Completion, Request, from_json
+from lightllm_evals.records import Aggregation, Completion, Request, from_json
 
 CaseOutcome = Literal["passed", "failed", "error", "skipped"]
 
@@ -53,6 +53,7 @@ class PlannedCase:
         repeat: 0 for the first completion of the sample.
         group: Subject or task, "" where there is none.
         num_samples_total: Samples that the data set has in all.
+        aggregation: How the headline comes of samples that have groups.
         request: The completion that it needs.
         sample_hash: Hash of the data set's record, "" where unknown.
         prompt_hash: Hash of the prompt, "" where unknown.
@@ -72,6 +73,7 @@ class PlannedCase:
     sample_hash: str = ""
     prompt_hash: str = ""
     fingerprint: Mapping[str, str] = field(default_factory=dict)
+    aggregation: Aggregation = "micro"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

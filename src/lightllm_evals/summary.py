@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from lightllm_evals.metrics import accuracy, pass_at_k_estimate, ratio
-from lightllm_evals.records import SCORED, Completion
+from lightllm_evals.metrics import Part, aggregate, pass_at_k_estimate
+from lightllm_evals.records import SCORED, Aggregation, Completion
 from lightllm_evals.results import CaseResult, MetricValue, PlannedCase, weighted
 from lightllm_evals.stats import Estimate, Percentiles, percentiles, unit_of
 
@@ -74,7 +75,8 @@ class BenchmarkSummary:
         failed: Cases whose answer was wrong.
         errors: Cases that could not be measured.
         skipped: Cases that were skipped.
-        metrics: Estimates by name, the headline first.
+        metrics: Estimates by name, the headline first; where samples have groups, the
+            headline's other aggregation is next.
         truncated: Completions that ended at the token limit.
         empty: Completions without any text.
         unextracted: Answers in which nothing could be read.
@@ -84,6 +86,7 @@ class BenchmarkSummary:
         ttft: Times to first token; None unless streamed.
         tpot: Times per output token; None unless streamed.
         is_generating: Its form completes prompts; others score given texts.
+        groups: The headline of each subject or task, {} where there are none.
     """
 
     benchmark: str
@@ -105,6 +108,7 @@ class BenchmarkSummary:
     ttft: Percentiles | None
     tpot: Percentiles | None
     is_generating: bool = True
+    groups: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -127,6 +131,7 @@ def summarize(
 
 def _summarize(cases: Sequence[PlannedCase], outcomes: Sequence[Outcome]) -> BenchmarkSummary:
     first = cases[0]
+    metrics, groups = _figures(first, outcomes)
 
     def count(outcome: str) -> int:
         return sum(each.outcome == outcome for each in outcomes)
@@ -141,7 +146,7 @@ def _summarize(cases: Sequence[PlannedCase], outcomes: Sequence[Outcome]) -> Ben
         failed=count("failed"),
         errors=count("error"),
         skipped=count("skipped"),
-        metrics=_metrics(first.metric, outcomes),
+        metrics=metrics,
         truncated=sum(each.finish_reason == "length" for each in outcomes),
         empty=sum(each.is_empty for each in outcomes),
         unextracted=sum(each.error == "ExtractionError" for each in outcomes),
@@ -151,6 +156,7 @@ def _summarize(cases: Sequence[PlannedCase], outcomes: Sequence[Outcome]) -> Ben
         ttft=_percentiles(each.ttft_s for each in outcomes),
         tpot=_percentiles(each.tpot_s for each in outcomes),
         is_generating=not first.request.scoring,
+        groups=groups,
     )
 
 
@@ -158,35 +164,76 @@ def _percentiles(values: Iterable[float | None]) -> Percentiles | None:
     return percentiles([value for value in values if value is not None])
 
 
-def _metrics(headline: str, outcomes: Sequence[Outcome]) -> dict[str, Estimate]:
-    """Returns the headline metric, pass@k for every k that repeats allow, and the extra ones."""
+def headline_part(metric: str, outcome: Outcome) -> tuple[float, float] | None:
+    """Returns value and weight of a scored case in its benchmark's headline metric.
+
+    What the case recorded under that name; else 1 where it passed and 0 where it failed. None
+    for a perplexity and for bits that were not recorded: 0 would be a perfect score.
+    """
+    if metric in outcome.metrics:
+        return weighted(outcome.metrics[metric])
+    if unit_of(metric) != "share":
+        return None
+    return float(outcome.outcome == "passed"), 1.0
+
+
+def _figures(
+    first: PlannedCase, outcomes: Sequence[Outcome]
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """Returns the metrics, the headline first, and the headline of every group of samples."""
     by_sample: dict[str, list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.outcome in {"passed", "failed"}:
             by_sample[outcome.sample].append(outcome)
-    scores = [[float(each.outcome == "passed") for each in group] for group in by_sample.values()]
-    most = min((len(of_sample) for of_sample in scores), default=0)
-    metrics = {headline: pass_at_k_estimate(scores, 1)}
+    samples = list(by_sample.values())
+    headline, how = first.metric, first.aggregation
+    parts = _parts(samples, functools.partial(headline_part, headline))
+    groups = _by_group(headline, parts)
+    is_recorded = any(headline in each.metrics for each in outcomes)
+    scores = [[float(each.outcome == "passed") for each in of_sample] for of_sample in samples]
+    if groups:
+        other: Aggregation = "micro" if how == "macro" else "macro"
+        metrics = {
+            headline: aggregate(headline, parts, how),
+            f"{headline}_{other}": aggregate(headline, parts, other),
+        }
+    elif is_recorded or unit_of(headline) != "share":
+        metrics = {headline: aggregate(headline, parts)}
+    else:
+        metrics = {headline: pass_at_k_estimate(scores, 1)}
+    most = min(map(len, scores), default=0)
     for k in (10, 100):
         if most >= k:
             metrics[f"pass@{k}"] = pass_at_k_estimate(scores, k)
-    for name in sorted({name for each in outcomes for name in each.metrics}):
-        found = [_sample_metric(name, of_sample) for of_sample in by_sample.values()]
-        metrics[name] = _estimate(name, [pair for pair in found if pair is not None])
-    return metrics
+    for name in sorted({name for each in outcomes for name in each.metrics} - {headline}):
+        metrics[name] = aggregate(name, _parts(samples, functools.partial(_recorded, name)), how)
+    return metrics, groups
 
 
-def _sample_metric(name: str, outcomes: Sequence[Outcome]) -> tuple[float, float] | None:
-    """Returns value and weight of a sample, each the mean of its repeats; None if it has none."""
-    pairs = [weighted(each.metrics[name]) for each in outcomes if name in each.metrics]
-    if not pairs:
-        return None
-    return sum(v for v, _ in pairs) / len(pairs), sum(w for _, w in pairs) / len(pairs)
+def _by_group(name: str, parts: Sequence[Part]) -> dict[str, Estimate]:
+    """Returns a metric of every group, {} where there is one or none."""
+    by_group: dict[str, list[Part]] = defaultdict(list)
+    for part in parts:
+        by_group[part.group].append(part)
+    if len(by_group) < 2:
+        return {}
+    return {group: aggregate(name, of_group) for group, of_group in by_group.items()}
 
 
-def _estimate(name: str, pairs: Sequence[tuple[float, float]]) -> Estimate:
-    values, weights = [value for value, _ in pairs], [weight for _, weight in pairs]
-    is_rate = all(weight == 1 and 0 <= value <= 1 for value, weight in pairs)
-    if is_rate and unit_of(name) == "share":
-        return accuracy(values)
-    return ratio(name, values, weights)
+def _recorded(name: str, outcome: Outcome) -> tuple[float, float] | None:
+    return weighted(outcome.metrics[name]) if name in outcome.metrics else None
+
+
+def _parts(
+    samples: Iterable[Sequence[Outcome]],
+    of_case: Callable[[Outcome], tuple[float, float] | None],
+) -> list[Part]:
+    """Returns each sample's mean value and weight over its repeats; none for who has none."""
+    parts = []
+    for of_sample in samples:
+        pairs = [pair for pair in map(of_case, of_sample) if pair is not None]
+        if pairs:
+            values, weights = zip(*pairs, strict=True)
+            value, weight = sum(values) / len(pairs), sum(weights) / len(pairs)
+            parts.append(Part(value, weight, of_sample[0].group))
+    return parts
