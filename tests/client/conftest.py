@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -230,3 +232,138 @@ def dead_url() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+class ScoringServer:
+    """A LightLLM with a made-up tokenizer and model; attributes bend it for one test.
+
+    A token's log-probability depends on all tokens before it, as a model's does.
+
+    Attributes:
+        has_mode: It was started with prompt log-probabilities.
+        has_start: It reads ``logprob_start_len``, as only our own server does.
+        is_sentencepiece: The tokenizer puts a space before every text, as Llama's does.
+        truncates: It was started with ``--long_truncation_mode head``.
+        bend: Changes an answer before it is sent.
+        interruptions: Answer the next requests in its place; None lets one pass.
+    """
+
+    BOS = 1
+    BOS_TEXT = "<s>"
+
+    def __init__(self, dialect: str) -> None:
+        self.dialect = dialect
+        self.has_bos = True
+        self.limit = 2048
+        self.has_mode = True
+        self.has_start = False
+        self.is_sentencepiece = False
+        self.is_tgi = False
+        self.truncates = False
+        self.bend: Callable[[dict[str, Any]], object] = lambda answer: None
+        self.interruptions: list[Callable[[Exchange], None] | None] = []
+        self.calls: list[tuple[str, Any]] = []
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.calls.append((exchange.path, exchange.json))
+        interruption = self.interruptions.pop(0) if self.interruptions else None
+        if interruption is not None:
+            interruption(exchange)
+        elif exchange.path == "/tokens":
+            assert exchange.json["parameters"].keys() <= {"add_special_tokens"}
+            adds = exchange.json["parameters"].get("add_special_tokens", True)
+            exchange.reply({"ntokens": len(self.encode(exchange.json["text"], adds=adds))})
+        else:
+            assert exchange.path == "/generate"
+            self.generate(exchange, exchange.json["inputs"], exchange.json["parameters"])
+
+    def inputs(self) -> list[Any]:
+        """What was sent to be scored or continued."""
+        return [body["inputs"] for path, body in self.calls if path == "/generate"]
+
+    # The model.
+
+    def encode(self, text: str, *, adds: bool = False) -> list[int]:
+        bos = [self.BOS] if adds and self.has_bos else []
+        if self.is_sentencepiece:
+            text = f" {text}"
+        pattern = re.escape(self.BOS_TEXT) + r"| ?\w+|[^\w\s]|\s"
+        return bos + [
+            self.BOS if piece == self.BOS_TEXT else 2 + zlib.crc32(piece.encode())
+            for piece in re.findall(pattern, text)
+        ]
+
+    def greedy(self, prefix: Sequence[int]) -> int:
+        words = self.encode("in the end of all the things")
+        return words[zlib.crc32(repr(list(prefix)).encode()) % len(words)]
+
+    def logprob(self, prefix: Sequence[int], token_id: int) -> float:
+        chance = zlib.crc32(repr([list(prefix), token_id]).encode())
+        return -0.05 - chance % 90 / 100 - (0 if token_id == self.greedy(prefix) else 2)
+
+    def value(self, ids: Sequence[int], start: int) -> float:
+        """The log-probability of all tokens from a position on."""
+        return sum(self.logprob(ids[:i], ids[i]) for i in range(start, len(ids)))
+
+    # The wire.
+
+    def generate(self, exchange: Exchange, inputs: Any, params: dict[str, Any]) -> None:
+        ids = inputs
+        if isinstance(inputs, str):
+            ids = self.encode(inputs, adds=params["add_special_tokens"])
+        room = self.limit - params["max_new_tokens"]
+        if self.truncates:
+            ids = ids[-room:]
+        if not ids:
+            self.refuse(exchange, "prompt_ids is empty")
+        elif len(ids) > room:
+            needed = f"{len(ids)} + max_new_tokens    {params['max_new_tokens']}"
+            self.refuse(exchange, f"the input prompt token len {needed} > {self.limit}")
+        elif self.dialect == "b" and params.get("prompt_logprobs", -1) >= 0 and not self.has_mode:
+            self.refuse(exchange, "prompt_logprobs needs --enable_prompt_logprobs")
+        else:
+            answer = self.answer(list(ids), params)
+            self.bend(answer)
+            exchange.reply([answer] if self.is_tgi else answer)
+
+    def refuse(self, exchange: Exchange, message: str) -> None:
+        if self.dialect == "a":
+            exchange.reply({"message": message}, status=417)
+        else:
+            exchange.reply({"error": {"message": message, "code": 400}}, status=400)
+
+    def answer(self, ids: list[int], params: dict[str, Any]) -> dict[str, Any]:
+        tokens: list[dict[str, Any]] = []
+        whole = list(ids)
+        for _ in range(params["max_new_tokens"]):
+            token_id = self.greedy(whole)
+            tokens.append({"id": token_id, "logprob": self.logprob(whole, token_id)})
+            whole.append(token_id)
+        found: dict[str, Any] = {"generated_text": ["?"], "prompt_tokens": len(ids)}
+        if self.is_tgi:
+            found |= {"generated_text": "?", "details": {"tokens": tokens}}
+        elif params["return_details"]:
+            found |= {"finish_reason": "length", "tokens": tokens}
+        start = params.get("logprob_start_len", 0) if self.has_start else 0
+        scores = [None if i < start else self.logprob(ids[:i], ids[i]) for i in range(1, len(ids))]
+        if self.dialect == "a" and self.has_mode:
+            pairs = zip(ids, ids[1:], scores, strict=False)
+            items: list[Any] = [[left, {str(right): score}] for left, right, score in pairs]
+            found |= {"prompt_token_ids": ids, "prompt_logprobs": items}
+        elif self.dialect == "b" and params.get("prompt_logprobs", -1) >= 0:
+            entries = [self.entry(ids, i, start, score) for i, score in enumerate(scores, 1)]
+            found |= {"prompt_token_ids": ids, "prompt_logprobs": [None, *entries]}
+        return found
+
+    def entry(self, ids: list[int], position: int, start: int, score: float | None) -> Any:
+        if score is None:
+            return None
+        is_best = ids[position] == self.greedy(ids[:position])
+        rank = 1 if is_best else None if start else 9
+        return {str(ids[position]): {"logprob": score, "rank": rank, "decoded_token": "?"}}
+
+
+@pytest.fixture(params=["a", "b"])
+def scorer(request: pytest.FixtureRequest) -> ScoringServer:
+    """A server that scores given texts, in either dialect; to be given to ``serve``."""
+    return ScoringServer(request.param)

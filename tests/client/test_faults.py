@@ -105,6 +105,17 @@ def test_a_lasting_fault_ends_after_the_retries_and_says_how_often_it_tried(
     assert len(server.requests) == 3
 
 
+@pytest.mark.parametrize("fault", TRANSIENT)
+def test_with_other_replicas_only_a_lost_server_has_fewer_attempts(
+    fault: str, serve: Serve, connect: Connect, ask: Ask
+) -> None:
+    server = serve(TRANSIENT[fault][0])
+    with pytest.raises(RequestError):
+        connect(server.url, retries=3, unreachable_retries=1).complete(ask())
+    is_lost = fault in {"502 in HTML", "closed without a word", "reset"}
+    assert len(server.requests) == (2 if is_lost else 4)
+
+
 def test_a_refused_connection_ends_as_unreachable(
     dead_url: str, connect: Connect, ask: Ask
 ) -> None:

@@ -91,10 +91,8 @@ class Imitation:
             texts = texts[:last]
         if not self.is_repeatable:
             texts = [*texts[:-1], f" {self.num_generations}"]
-        tokens = [{"id": number, "text": text} for number, text in enumerate(texts)]
-        if self.is_tgi:
-            return [{"generated_text": "".join(texts), "details": {"tokens": tokens}}]
-        found = {
+        tokens = [{"id": number, "text": text} for number, text in enumerate(texts, 3)]
+        found: dict[str, Any] = {
             "generated_text": ["".join(texts)],
             "finish_reason": "length",
             "count_output_tokens": len(texts),
@@ -103,6 +101,9 @@ class Imitation:
         has_mode = self.has_prompt_logprobs and self.dialect == "a"
         if has_mode or "prompt_logprobs" in params:
             found["prompt_logprobs"] = []
+        if self.is_tgi:
+            del found["tokens"], found["finish_reason"], found["count_output_tokens"]
+            return [found | {"generated_text": "".join(texts), "details": {"tokens": tokens}}]
         return found
 
 
@@ -136,6 +137,34 @@ def test_the_probe_finds_out_everything(
     assert paths.count("/health") == 1
     assert len(paths) <= 11
     assert imitation.num_generations <= 4
+
+
+@pytest.mark.parametrize("is_tgi", [True, False])
+@pytest.mark.parametrize("has_start", [True, False])
+def test_it_is_found_out_whether_scores_may_begin_later(
+    has_start: bool, is_tgi: bool, imitation: Imitation, serve: Serve, connect: Connect
+) -> None:
+    def generate(exchange: Any) -> None:
+        ids, params = exchange.json["inputs"], exchange.json["parameters"]
+        if not isinstance(ids, list):
+            imitation.generate(exchange, params)
+            return
+        assert params["disable_prompt_cache"] is True
+        assert params["logprob_start_len"] == 2
+        first = None if has_start else -1.0
+        found: dict[str, Any] = {"generated_text": ["x"], "prompt_token_ids": ids}
+        if imitation.dialect == "a":
+            pairs = zip(ids, ids[1:], [first, -2.0], strict=False)
+            found["prompt_logprobs"] = [[a, {str(b): value}] for a, b, value in pairs]
+        else:
+            entries = [{str(i): {"logprob": -1.0, "rank": 1}} for i in ids]
+            found["prompt_logprobs"] = [None, None if has_start else entries[1], entries[2]]
+        exchange.reply([found] if imitation.is_tgi else found)
+
+    imitation.has_prompt_logprobs, imitation.is_tgi = True, is_tgi
+    imitation.overrides["/generate"] = generate
+    info = connect(serve(imitation).url).probe(wait_s=SOON_S)
+    assert (info.has_prompt_logprobs, info.has_logprob_start) == (True, has_start)
 
 
 def test_the_limit_of_b_without_settings_comes_from_its_models(
