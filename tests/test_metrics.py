@@ -161,3 +161,31 @@ def test_bits_counts_and_nothing_at_all_have_their_units() -> None:
 
 def test_a_hopeless_perplexity_is_still_a_number() -> None:
     assert math.isfinite(ratio("perplexity", [5000.0, 9000.0], [1, 1]).value or 0)
+
+
+def test_micro_weighs_samples_and_macro_groups() -> None:
+    parts = [Part(1, group="a"), Part(1, group="a"), Part(1, group="a"), Part(0, group="b")]
+    scores = {"a": [1.0, 1.0, 1.0], "b": [0.0]}
+    assert aggregate("acc", parts) == micro_mean(scores)
+    assert aggregate("acc", parts, "macro") == macro_mean(scores)
+    assert aggregate("acc", parts).value == 0.75
+    assert aggregate("acc", parts, "macro").value == 0.5
+
+
+def test_what_has_no_groups_or_only_groups_of_one_has_no_clusters() -> None:
+    alone = [Part(1), Part(0), Part(1)]
+    assert aggregate("acc", alone, "macro") == aggregate("acc", alone) == accuracy([1, 0, 1])
+    apart = [Part(1, group="a"), Part(0, group="b"), Part(1, group="c")]
+    assert aggregate("acc", apart) == accuracy([1, 0, 1])
+
+
+def test_a_macro_perplexity_is_exp_of_the_mean_of_the_groups() -> None:
+    parts = [Part(6, 2, "a"), Part(2, 2, "a"), Part(4, 4, "b"), Part(0, 0, "c")]
+    found = aggregate("word_perplexity", parts, "macro")
+    # Groups have 8/4 and 4/4; one without a word has none.
+    assert found.value == pytest.approx(math.exp(1.5))
+    assert found.n == 2
+    assert found.definition.startswith("exp of mean over groups, exp of both ends")
+    micro = aggregate("word_perplexity", parts)
+    assert micro.value == pytest.approx(math.exp(12 / 8))
+    assert micro.definition.endswith("its cluster-robust linearised t interval over groups")
