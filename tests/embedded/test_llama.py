@@ -119,3 +119,62 @@ def test_sigterm_ends_it_after_its_last_answer(
         process: subprocess.Popen[str] = own.process
         assert answer["count_output_tokens"] == 40
         assert process.wait(60) == 0
+
+
+MULTI_BYTE = "The café is closed, 你好 🎉 again"
+
+
+def scored_prompt(server: Any, text: str, **parameters: Any) -> tuple[list[int], list[Any]]:
+    asked = {"prompt_logprobs": 0, "max_new_tokens": 1, "disable_prompt_cache": True}
+    answer = server.generate(text, **asked, **parameters).json
+    ids = answer["prompt_token_ids"]
+    # By position: the string is None for positions that were not asked for.
+    entries = zip(ids, answer["prompt_logprobs"], strict=True)
+    return ids, [entry and entry[str(token_id)] for token_id, entry in entries]
+
+
+def test_scores_from_a_position_on_are_those_of_all_positions(server: Any) -> None:
+    ids, everything = scored_prompt(server, MULTI_BYTE)
+    start = 4
+    same_ids, late = scored_prompt(server, MULTI_BYTE, logprob_start_len=start)
+    assert same_ids == ids
+    assert late[:start] == [None] * start
+    assert len(late[start:]) == len(everything[start:]) > 8
+    for quick, full in zip(late[start:], everything[start:], strict=True):
+        # Made to draw the token or not, llama.cpp tells the raw value.
+        assert quick["logprob"] == pytest.approx(full["logprob"], abs=1e-3)
+        assert quick["decoded_token"] == full["decoded_token"]
+        assert quick["rank"] in {full["rank"], None}
+        assert (quick["rank"] == 1) == (full["rank"] == 1)
+    assert any(entry["rank"] > 64 for entry in everything[start:]), "no easy text"
+
+
+@pytest.mark.parametrize("start", [1, 10**6])
+def test_a_position_may_be_the_first_one_or_behind_the_last(server: Any, start: int) -> None:
+    ids, found = scored_prompt(server, PROMPT, logprob_start_len=start)
+    assert [entry is not None for entry in found] == [0 < start <= i for i in range(len(ids))]
+
+
+@pytest.fixture(scope="module")
+def older_server(
+    server: Any, start_llama: Callable[..., contextlib.AbstractContextManager[Any]]
+) -> Iterator[Any]:
+    assert server.ready["dialect"] == "b"
+    options = ("--dialect", "a", "--return-all-prompt-logprobs", "--slots", "2")
+    with start_llama(*options, "--max-req-total-len", "512") as running:
+        yield running
+
+
+def test_both_dialects_tell_the_same_scores(server: Any, older_server: Any) -> None:
+    ids, entries = scored_prompt(server, MULTI_BYTE)
+    for start in (1, 4):
+        parameters = {"max_new_tokens": 1, "logprob_start_len": start}
+        answer = older_server.generate(MULTI_BYTE, **parameters).json
+        assert answer["prompt_token_ids"] == ids
+        assert [current for current, _ in answer["prompt_logprobs"]] == ids[:-1]
+        for position, (_, following) in enumerate(answer["prompt_logprobs"], 1):
+            value = following[str(ids[position])]
+            if position < start:
+                assert value is None
+            else:
+                assert value == pytest.approx(entries[position]["logprob"], abs=1e-3)

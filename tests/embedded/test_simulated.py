@@ -184,3 +184,49 @@ def test_bytes_that_are_no_request_end_the_connection_only(start: Start, junk: b
         connection.sendall(junk)
         assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
     assert server.generate("x").status == 200
+
+
+@pytest.mark.parametrize("dialect", ["a", "b"])
+@pytest.mark.parametrize("start_len", [None, -3, 1, 3, 99, "x"])
+def test_positions_before_the_first_one_asked_for_have_no_score(
+    start: Start, dialect: str, start_len: Any
+) -> None:
+    options = ["--return-all-prompt-logprobs"] if dialect == "a" else []
+    server = start("--dialect", dialect, *options)
+    parameters = {"prompt_logprobs": 0, "max_new_tokens": 1}
+    if start_len is not None:
+        parameters["logprob_start_len"] = start_len
+    answer = server.generate("one two three four", **parameters).json
+    ids, items = answer["prompt_token_ids"], answer["prompt_logprobs"]
+    if dialect == "b":
+        first, *items = items
+        assert first is None
+        values = [item and item[str(i)]["logprob"] for i, item in zip(ids[1:], items, strict=True)]
+    else:
+        values = [item[1][str(i)] for i, item in zip(ids[1:], items, strict=True)]
+    # What is no number is ignored, as LightLLM ignores the whole key.
+    begin = max(start_len, 1) if isinstance(start_len, int) else 1
+    assert [value is not None for value in values] == [i >= begin for i in range(1, len(ids))]
+
+
+@pytest.mark.parametrize("has_bos", [True, False])
+def test_the_answer_of_a_known_prompt_is_its_likeliest_continuation(
+    start: Start, answers_file: Path, has_bos: bool
+) -> None:
+    server = start("--answers", str(answers_file))
+
+    def score(prompt: str, text: str) -> float:
+        parameters = {"prompt_logprobs": 0, "add_special_tokens": has_bos, "max_new_tokens": 1}
+        body = {"text": prompt, "parameters": {"add_special_tokens": has_bos}}
+        begin = server.ask("POST", "/tokens", body).json["ntokens"]
+        answer = server.generate(prompt + text, **parameters, logprob_start_len=begin).json
+        pairs = zip(answer["prompt_token_ids"], answer["prompt_logprobs"], strict=True)
+        return float(sum(entry[str(i)]["logprob"] for i, entry in pairs if entry))
+
+    assert score("one", " first answer") > -0.01
+    assert score("one", " first other") < -1
+    assert score("one", " first answer and more") < -1
+    assert score("many", " A") > -0.01
+    assert score("many", " B") > -0.01
+    # Unknown prompts: made up from the tokens alone.
+    assert score("zero", " first answer") == score("none", " first answer") < -0.01

@@ -138,14 +138,14 @@ class Engine(Protocol):
         self,
         prompt_ids: Sequence[int],
         num_top: int,
-        start: int = 1,
+        start: int = 0,
         *,
         needs_rank: bool = True,
     ) -> list[list[PromptToken]]:
         """Returns for each token from ``start`` on its own and the ``num_top`` best.
 
-        The list begins with the second token; those before ``start`` are empty. Without
-        ``needs_rank`` only a most probable token need have a rank.
+        The list begins with the second token; those before ``start`` are empty; 0 asks for all
+        of them. Without ``needs_rank`` only a most probable token need have a rank.
         """
 
     def num_running(self) -> int:

@@ -196,7 +196,7 @@ class LlamaEngine:
         self,
         prompt_ids: Sequence[int],
         num_top: int,
-        start: int = 1,
+        start: int = 0,
         *,
         needs_rank: bool = True,
     ) -> list[list[PromptToken]]:

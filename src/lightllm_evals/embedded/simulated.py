@@ -93,7 +93,7 @@ class SimulatedEngine:
         self,
         prompt_ids: Sequence[int],
         num_top: int,
-        start: int = 1,
+        start: int = 0,
         *,
         needs_rank: bool = True,
     ) -> list[list[PromptToken]]:
@@ -106,7 +106,7 @@ class SimulatedEngine:
         if not self._timing.is_instant:
             await self._steps.run(len(prompt_ids), 1, None)
         begin = max(start, 1)
-        is_known, is_likely = self._expectation(prompt_ids, begin)
+        is_known, is_likely = self._expectation(prompt_ids, start)
         scored: list[list[PromptToken]] = [[] for _ in prompt_ids[1:begin]]
         for token_id in prompt_ids[begin:]:
             logprob = _made_up_logprob(token_id)
@@ -131,14 +131,14 @@ class SimulatedEngine:
             scored.append([own, *best])
         return scored
 
-    def _expectation(self, prompt_ids: Sequence[int], begin: int) -> tuple[bool, bool]:
+    def _expectation(self, prompt_ids: Sequence[int], start: int) -> tuple[bool, bool]:
         """Returns whether a text begins with a known prompt, and goes on as its answer does."""
         bos = 1 if prompt_ids[0] == pieces.BOS_ID else 0
-        if begin <= bos + 1:
-            # Nothing stands before it: no prompt is empty.
+        if start <= bos:
+            # Nothing stands before it, or it was not said where the prompt ends.
             return False, False
-        found = self.answers.find(self.decode(prompt_ids[bos:begin]))
-        rest = self.decode(prompt_ids[begin:])
+        found = self.answers.find(self.decode(prompt_ids[bos:start]))
+        rest = self.decode(prompt_ids[start:])
         return bool(found), any(answer.completion == rest for answer in found or ())
 
     def _answer(self, prompt: str, seed: int | None) -> Answer:
