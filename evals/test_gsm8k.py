@@ -39,6 +39,7 @@ VARIANTS = {
         answer=scoring.flexible_answer,
         prefix=prompts.reference_prefix,
         is_chat=True,
+        shots=prompts.reference_shots,
     ),
     # What Llama-2-7B's 16.76 on OpenCompass's leaderboard compares with.
     "opencompass": Variant(

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from lightllm_evals.benchmark import Benchmark, Variant
-from lightllm_evals.cases import Case, RequestOptions, build_request, plan_cases, request_options
+from lightllm_evals.case_requests import RequestOptions, build_request, request_options
+from lightllm_evals.cases import Case, plan_cases
 from lightllm_evals.errors import ConfigError, DatasetError
 from lightllm_evals.records import Message, Sample
 from lightllm_evals.settings import Settings

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.profiles import EmbeddedOptions, Profile, load_profile
+from lightllm_evals.reasoning import Reasoning
 
 Write = Callable[[str], Path]
 
@@ -60,6 +61,11 @@ def test_every_key_arrives_in_the_record(write: Write) -> None:
         model_dir = "/models/m"
         api = "chat"
         chat_template = "t"
+        bos_token = "<s>"
+        eos_token = "</s>"
+        system_prompt = "Be brief."
+        fewshot = "turns"
+        prefix_text = "<|endoftext|>"
         limit = "all"
         concurrency = 3
         [launch]
@@ -75,6 +81,10 @@ def test_every_key_arrives_in_the_record(write: Write) -> None:
         slots = 4
         threads = 2
         gguf = "m.gguf"
+        [reasoning]
+        start = "[THINK]"
+        end = "[/THINK]"
+        is_open = true
         """
     )
     assert load_profile(path) == Profile(
@@ -86,10 +96,22 @@ def test_every_key_arrives_in_the_record(write: Write) -> None:
         stop_sequences=("</s>",),
         api="chat",
         chat_template="t",
+        bos_token="<s>",
+        eos_token="</s>",
+        system_prompt="Be brief.",
+        fewshot="turns",
+        reasoning=Reasoning(start="[THINK]", end="[/THINK]", is_open=True),
+        prefix_text="<|endoftext|>",
         variants={"humaneval": "instruct"},
         limit=math.inf,
         concurrency=3,
         embedded=EmbeddedOptions(slots=4, threads=2, gguf="m.gguf"),
+    )
+
+
+def test_empty_reasoning_table_means_the_usual_marks(write: Write) -> None:
+    assert load_profile(write("[reasoning]")).reasoning == Reasoning(
+        start="<think>", end="</think>"
     )
 
 
@@ -139,6 +161,9 @@ def test_unknown_key_is_named_with_its_file_and_near_matches(
         ("variants = 'bigcode'", "variants in"),
         ("[embedded]\nslots = 0", "embedded.slots in"),
         ("embedded = 'x'", "embedded in"),
+        ("fewshot = 'rounds'", "fewshot in the profile {path} must be one of turns, text"),
+        ("[reasoning]\nend = ''", "reasoning.end in"),
+        ("reasoning = true", "reasoning in"),
     ],
 )
 def test_value_of_the_wrong_type_is_refused(write: Write, text: str, complaint: str) -> None:

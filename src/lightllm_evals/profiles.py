@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from lightllm_evals.benchmark import FewshotForm
 from lightllm_evals.errors import ConfigError
+from lightllm_evals.reasoning import Reasoning
 from lightllm_evals.records import Api
 
 if sys.version_info >= (3, 11):
@@ -52,7 +54,13 @@ class Profile:
         request: Fields of ``SamplingParams`` that the model needs, without stop texts.
         stop_sequences: Stop texts in addition to the benchmark's.
         api: Which of the server's interfaces is used.
-        chat_template: Name of the chat template to render with.
+        chat_template: Name of the chat template to render with, instead of the server's.
+        bos_token: Text of the BOS token, for the chat template.
+        eos_token: Text of the EOS token, for the chat template.
+        system_prompt: System turn before every chat that has none.
+        fewshot: Whether few-shot examples of a chat are turns of their own, or text in the
+            user's; None as the benchmark has them.
+        reasoning: How the model marks its thinking; None leaves completions as they are.
         prefix_text: A special token's text that stands before a text which is scored from its
             first token on (WikiText); "" where the tokenizer adds BOS itself.
         variants: Form by benchmark name.
@@ -69,6 +77,11 @@ class Profile:
     stop_sequences: tuple[str, ...] = ()
     api: Api | None = None
     chat_template: str | None = None
+    bos_token: str = ""
+    eos_token: str = ""
+    system_prompt: str = ""
+    fewshot: FewshotForm | None = None
+    reasoning: Reasoning | None = None
     prefix_text: str = ""
     variants: Mapping[str, str] = field(default_factory=dict)
     limit: float | None = None
@@ -120,6 +133,8 @@ def _profile(path: Path, data: Mapping[str, Any]) -> Profile:
     checks = _Checks(path)
     values = checks.table("", data, _TOP)
     request = dict(values.pop("request", {}))
+    if "reasoning" in values:
+        values["reasoning"] = Reasoning(**values["reasoning"])
     return Profile(
         name=path.stem,
         request={key: value for key, value in request.items() if key != "stop_sequences"},
@@ -209,6 +224,12 @@ def _api(checks: _Checks, key: str, value: Any) -> str:
     return str(value)
 
 
+def _fewshot(checks: _Checks, key: str, value: Any) -> str:
+    if value not in get_args(FewshotForm):
+        raise checks.wrong(key, value, f"one of {', '.join(get_args(FewshotForm))}")
+    return str(value)
+
+
 def _texts(checks: _Checks, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
         raise checks.wrong(key, value, "a list of texts")
@@ -257,11 +278,18 @@ _REQUEST: Mapping[str, _Reader] = {
 
 _EMBEDDED: Mapping[str, _Reader] = {"slots": _count, "threads": _count, "gguf": _text}
 
+_REASONING: Mapping[str, _Reader] = {"start": _text, "end": _text, "is_open": _switch}
+
 _TOP: Mapping[str, _Reader] = {
     "description": _text,
     "model_dir": _text,
     "api": _api,
     "chat_template": _text,
+    "bos_token": _text,
+    "eos_token": _text,
+    "system_prompt": _text,
+    "fewshot": _fewshot,
+    "reasoning": _table_of(_REASONING),
     "prefix_text": _text,
     "limit": _limit,
     "concurrency": _count,

@@ -12,19 +12,18 @@ import pytest
 
 import lightllm_evals
 from lightllm_evals.benchmark import Benchmark, LikelihoodVariant, declared_benchmark
-from lightllm_evals.cases import (
-    Case,
-    CasePlan,
-    Needs,
+from lightllm_evals.case_requests import (
     RequestOptions,
     benchmark_fingerprint,
     build_request,
-    plan_cases,
     request_options,
 )
+from lightllm_evals.cases import Case, CasePlan, Needs, plan_cases
+from lightllm_evals.chat_templates import load_chat_template
 from lightllm_evals.errors import ConfigError, DatasetError, DatasetMissingError, HarnessError
 from lightllm_evals.fingerprint import prompt_hash, sample_hash
 from lightllm_evals.profiles import Profile, load_profile
+from lightllm_evals.prompts.chat_template import ChatTemplate
 from lightllm_evals.pytest_options import SETTINGS
 from lightllm_evals.records import Completion, Request
 from lightllm_evals.results import CaseVerdict, MetricValue, PlannedCase
@@ -32,6 +31,7 @@ from lightllm_evals.shard import parse_shard
 
 _PROFILE = pytest.StashKey[Profile | None]()
 _REFUSAL = pytest.StashKey[str]()
+_OPTIONS = pytest.StashKey[RequestOptions]()
 _PLANS = pytest.StashKey[dict[str, CasePlan]]()
 _FINGERPRINTS = pytest.StashKey[dict[str, dict[str, str]]]()
 
@@ -68,12 +68,18 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         plan = plan_cases(
             benchmark,
             variant=variants.get(benchmark.name),
-            api=options_of(config).api,
+            api=options_of(config).form_api,
             limit=_limit(metafunc),
             repeats=settings.repeats,
             shard=parse_shard(settings.shard) if settings.shard else None,
         )
         _check_named(metafunc, [case.id for case in plan.cases])
+        for case in plan.cases[:1]:
+            # Few-shot text may come from a data set, too.
+            case.variant.prefix(case.sample)
+        for case in plan.cases[:1]:
+            # What the profile asks for may be impossible with this form: said at once.
+            build_request(case, "", options_of(config))
     except DatasetMissingError as error:
         _skip(metafunc, benchmark, str(error))
         return
@@ -154,18 +160,20 @@ def profile_of(config: pytest.Config) -> Profile | None:
         if name is None and settings.serving_kind == "embedded":
             name = "embedded"
         try:
-            config.stash[_PROFILE] = load_profile(name, profile_folders(config)) if name else None
+            config.stash[_PROFILE] = (
+                load_profile(name, fixture_folders(config, "profiles")) if name else None
+            )
         except HarnessError as error:
             raise pytest.UsageError(str(error)) from error
     return config.stash[_PROFILE]
 
 
-def profile_folders(config: pytest.Config) -> list[Path]:
-    """Returns where profiles are looked for: the project's own, then the ones we ship."""
+def fixture_folders(config: pytest.Config, name: str) -> list[Path]:
+    """Returns where such data is looked for: the project's own, then what we ship."""
     package = Path(lightllm_evals.__file__).parent
     # In the wheel they lie inside the package, in a checkout beside ``src``.
     roots = [config.rootpath / "fixtures", package / "fixtures", package.parents[1] / "fixtures"]
-    return [root / "profiles" for root in dict.fromkeys(roots) if (root / "profiles").is_dir()]
+    return [root / name for root in dict.fromkeys(roots) if (root / name).is_dir()]
 
 
 def mark_kinds(item: pytest.Item) -> None:
@@ -199,14 +207,35 @@ def needs_of(items: Iterable[pytest.Item]) -> Needs:
 
 
 def options_of(config: pytest.Config) -> RequestOptions:
-    """Returns what profile and command line add to every request."""
-    profile = profile_of(config)
-    return request_options(
-        config.stash[SETTINGS],
-        profile_api=profile.api if profile else None,
-        profile_params=profile.request if profile else None,
-        extra_stops=profile.stop_sequences if profile else (),
-        prefix_text=profile.prefix_text if profile else "",
+    """Returns what profile and command line add to every request.
+
+    Raises:
+        ConfigError: They contradict each other, or the chat template cannot be had.
+    """
+    if _OPTIONS not in config.stash:
+        profile = profile_of(config) or Profile(name="")
+        config.stash[_OPTIONS] = request_options(
+            config.stash[SETTINGS],
+            profile_api=profile.api,
+            profile_params=profile.request,
+            extra_stops=profile.stop_sequences,
+            prefix_text=profile.prefix_text,
+            template=_template(config, profile),
+            system_prompt=profile.system_prompt,
+            fewshot=profile.fewshot,
+            reasoning=profile.reasoning,
+        )
+    return config.stash[_OPTIONS]
+
+
+def _template(config: pytest.Config, profile: Profile) -> ChatTemplate | None:
+    if profile.chat_template is None:
+        return None
+    return load_chat_template(
+        profile.chat_template,
+        fixture_folders(config, "chat_templates"),
+        bos_token=profile.bos_token,
+        eos_token=profile.eos_token,
     )
 
 

@@ -96,7 +96,11 @@ class Owner:
                 raise pytest.UsageError(str(error)) from error
             self._announce(run)
             self._config.stash[SOURCE] = run
-            run.plan(planned_case(item, case) for item, case in items.items())
+            try:
+                run.plan(planned_case(item, case) for item, case in items.items())
+            except HarnessError as error:
+                # A later sample's prompt can be impossible where the first one's is not.
+                raise pytest.UsageError(str(error)) from error
             run.is_plan_whole = True
         return (yield)
 

@@ -277,7 +277,11 @@ class WorkerSide:
             self._answered.wait()
             assert self._session is not None
             if self._session["type"] == "session" and self._session["plan"]:
-                self._send_plan(planned_case(item, case) for item, case in items.items())
+                try:
+                    self._send_plan(planned_case(item, case) for item, case in items.items())
+                except HarnessError as error:
+                    self._send(type="refused", message=str(error))
+                    raise pytest.UsageError(str(error)) from error
         return (yield)
 
     def completion(self, request: Request) -> Completion:

@@ -25,7 +25,9 @@ from lightllm_evals.prompts import (
     language,
     math500,
     mbpp,
+    olmes,
 )
+from lightllm_evals.prompts.turns import with_shots
 from lightllm_evals.records import Choice, Message, Sample
 
 PINNED = Path(__file__).parent / "pinned"
@@ -35,7 +37,15 @@ OPENCOMPASS_GSM8K = fewshot.with_shots(
     FEWSHOT / "gsm8k_opencompass.txt", gsm8k.opencompass_question
 )
 MINERVA = fewshot.with_shots(FEWSHOT / "minerva_math.txt", math500.minerva_problem)
+ARC_CHALLENGE_OLMES = olmes.choices(datasets.olmes_shots("arc_challenge"))
+ARC_EASY_OLMES = olmes.choices(datasets.olmes_shots("arc_easy"))
+COMMONSENSEQA_OLMES = olmes.choices(datasets.olmes_shots("csqa"))
 DROP = fewshot.with_shots(FEWSHOT / "drop.txt", drop.question)
+
+
+def gsm8k_turns(sample: Sample) -> Sequence[Message]:
+    return with_shots(gsm8k.reference_turns(sample), gsm8k.reference_shots(sample), None)
+
 
 Source = Callable[[], list[Sample]]
 Prompt = Callable[[Sample], str | Sequence[Message] | Sequence[Choice]]
@@ -53,7 +63,7 @@ FORMS: list[tuple[str, Source, Prompt, str]] = [
     ),
     ("mbpp_plus-instruct", datasets.mbpp_plus, evalplus.instruct_turns, "e5ff0dd189cb2b72"),
     ("gsm8k-reference", datasets.gsm8k, gsm8k.reference_prompt, "8a09bc76d5c15da1"),
-    ("gsm8k-instruct", datasets.gsm8k, gsm8k.reference_turns, "b77e46861794dbef"),
+    ("gsm8k-instruct", datasets.gsm8k, gsm8k_turns, "b77e46861794dbef"),
     ("gsm8k-opencompass", datasets.gsm8k, OPENCOMPASS_GSM8K, "a7b1dd272aaeb7ec"),
     ("math500-minerva", datasets.math500, MINERVA, "eb3caf268431344a"),
     ("math500-boxed", datasets.math500, math500.boxed_turns, "42dc00444587e438"),
@@ -81,6 +91,9 @@ FORMS: list[tuple[str, Source, Prompt, str]] = [
         "55f4e43f53ccc44a",
     ),
     ("arc_easy-opencompass", datasets.arc_easy, commonsense.arc_opencompass, "e9b5511f543fa554"),
+    ("arc_challenge-olmes_mc", datasets.arc_challenge, ARC_CHALLENGE_OLMES, "e5e046977470d073"),
+    ("arc_easy-olmes_mc", datasets.arc_easy, ARC_EASY_OLMES, "fbfbaaca22bb1f2d"),
+    ("commonsenseqa-olmes_mc", datasets.commonsenseqa, COMMONSENSEQA_OLMES, "9de514ff2d6b7c54"),
     ("hellaswag-reference", datasets.hellaswag, commonsense.hellaswag, "7b1cb0b51a2623c8"),
     ("piqa-reference", datasets.piqa, commonsense.piqa, "38225b688f98db34"),
     ("piqa-opencompass", datasets.piqa, commonsense.piqa_opencompass, "6f60f82866afb89d"),

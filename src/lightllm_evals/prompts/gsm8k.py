@@ -26,8 +26,20 @@ def reference_prompt(sample: Sample) -> str:
 
 
 def reference_turns(sample: Sample) -> tuple[Message, ...]:
-    """Returns the reference prompt as one user turn, shots inside."""
-    return (Message(role="user", content=reference_prompt(sample)),)
+    """Returns the question as one user turn; ``reference_shots`` stand before it or inside."""
+    return (Message(role="user", content=_question(sample.fields)),)
+
+
+def reference_shots(sample: Sample) -> tuple[Message, ...]:
+    """Returns the sample's five shots as turns; joined to the question as the reference prompt."""
+    return tuple(
+        turn
+        for shot in sample["shots"]
+        for turn in (
+            Message(role="user", content=_question(shot)),
+            Message(role="assistant", content=shot["answer"]),
+        )
+    )
 
 
 def _question(row: Mapping[str, Any]) -> str:
