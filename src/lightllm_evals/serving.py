@@ -21,6 +21,9 @@ EMBEDDED_CONCURRENCY = 8
 
 _PATIENCE_S = 3.0
 
+# One more attempt, for a connection that broke by chance; then another replica has the request.
+_RETRIES_BESIDE_OTHERS = 1
+
 
 class Replica(Transport, Protocol):
     """One server, as a run uses it."""
@@ -130,6 +133,7 @@ def open_serving(
                 url,
                 request_timeout_s=settings.request_timeout_s,
                 retries=settings.retries,
+                unreachable_retries=_RETRIES_BESIDE_OTHERS if len(urls) > 1 else None,
                 stream=settings.stream,
                 rate=rate,
             )

@@ -7,7 +7,9 @@ import pickle
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from lightllm_evals import errors
@@ -274,6 +276,23 @@ def test_close_ends_requests_in_flight_and_the_watching_thread(serve: Serve, ask
         assert isinstance(future.exception(SOON_S), RequestCancelledError)
     names = [thread.name for thread in threading.enumerate()]
     assert "lightllm-evals deadlines" not in names
+
+
+def test_close_closes_idle_connections_although_an_error_is_kept(serve: Serve, ask: Ask) -> None:
+    server = serve(first_then_good(lambda exchange: exchange.reset()))
+    with Client(server.url, retries=0) as client:
+        with pytest.raises(ServerUnreachableError) as kept:
+            client.complete(ask())
+        client.complete(ask())
+        assert len(connections_to(server.url)) == 1
+    assert connections_to(server.url) == []
+    assert "broke before an answer" in str(kept.value)
+
+
+def connections_to(url: str) -> list[Any]:
+    port = urlsplit(url).port
+    found = psutil.Process().net_connections("inet")
+    return [each for each in found if getattr(each.raddr, "port", None) == port]
 
 
 def test_retry_after_is_honoured(serve: Serve, ask: Ask) -> None:

@@ -31,6 +31,8 @@ class Client:
         request_timeout_s: Hard deadline of each attempt; one that passes is not tried again,
             since a server that hangs once would hang every time.
         retries: Further attempts after one that failed in a way that the next may not.
+        unreachable_retries: At most so many where the server did not answer at all; None is no
+            other limit. For replicas: another one can take the request.
         stream: Ask for streams, which measures TTFT and TPOT.
         rate: Limit on requests a second, shared with other clients of the process.
         clock: Monotonic seconds, for waits and measured times.
@@ -49,6 +51,7 @@ class Client:
         info: ServerInfo | None = None,
         request_timeout_s: float = 600.0,
         retries: int = 4,
+        unreachable_retries: int | None = None,
         stream: bool = False,
         rate: RateLimit | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -58,7 +61,7 @@ class Client:
         self.url = base_url(url)
         self._info = info
         self._timeout_s = request_timeout_s
-        self._backoff = Backoff(retries=retries)
+        self._backoff = Backoff(retries=retries, unreachable_retries=unreachable_retries)
         self._is_streaming = stream
         self._rate = rate
         self._clock = clock

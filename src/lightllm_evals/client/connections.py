@@ -88,3 +88,16 @@ class WatchedAdapter(HTTPAdapter):
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
+
+    def close(self) -> None:
+        """Closes all idle connections, and each other one as it comes back.
+
+        urllib3 leaves them open for as long as anything refers to their pool, and every error
+        of a request does.
+        """
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118  # it is no mapping to iterate over
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 from lightllm_evals.client.failures import TransientError
-from lightllm_evals.errors import RequestError
+from lightllm_evals.errors import RequestError, ServerUnreachableError
 
 T = TypeVar("T")
 
@@ -25,13 +25,24 @@ class Backoff:
 
     Attributes:
         retries: Further attempts after the first, >= 0.
+        unreachable_retries: As many where no server answered at all, if that is fewer: with
+            several replicas the request is better off at another one.
         first_s: Longest wait before the first retry; it doubles with each.
         longest_s: No wait is longer, whatever a server asks for.
     """
 
     retries: int
+    unreachable_retries: int | None = None
     first_s: float = 0.5
     longest_s: float = 30.0
+
+    def retries_after(self, failure: TransientError) -> int:
+        """Returns how many further attempts there are, counted from the first of all."""
+        # A busy server is there, and its replicas are likely to be as busy.
+        is_gone = isinstance(failure.error, ServerUnreachableError) and not failure.is_busy
+        if is_gone and self.unreachable_retries is not None:
+            return min(self.retries, self.unreachable_retries)
+        return self.retries
 
     def delay_s(self, attempt: int, asked_s: float | None, random_part: float) -> float:
         """Returns the wait after the given attempt.
@@ -68,7 +79,7 @@ def retrying(
         failure = _failure_of(attempt, number)
         if not isinstance(failure, TransientError):
             return failure
-        if number > backoff.retries:
+        if number > backoff.retries_after(failure):
             raise _exhausted(failure.error, number, clock() - started) from failure
         delay_s = backoff.delay_s(number, failure.retry_after_s, rng())
         _log.info("attempt %d failed, next in %.2f s: %s", number, delay_s, failure.error)
