@@ -156,10 +156,17 @@ def _scoring_request(
 
 
 def _shared_start(texts: Sequence[str]) -> str:
-    first, last = min(texts), max(texts)
     # What the first and the last in order share, all in between do.
-    differences = (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
-    return first[: next(differences, len(first))]
+    first, last = min(texts), max(texts)
+    low, high = 0, len(first)
+    # Few-shot contexts have thousands of characters: halves are compared, not characters.
+    while low < high:
+        middle = (low + high + 1) // 2
+        if last.startswith(first[:middle]):
+            low = middle
+        else:
+            high = middle - 1
+    return first[:low]
 
 
 def benchmark_fingerprint(

@@ -25,13 +25,17 @@ _NOT_FOLLOWED = tuple(f"{_PACKAGE}.{name}" for name in ("sandbox", "pytest_", "e
 
 def digest(data: Any) -> str:
     """Returns the hash of plain data; the order of a mapping's keys does not matter."""
-    text = json.dumps(data, ensure_ascii=True, sort_keys=True, default=repr)
+    text = json.dumps(data, ensure_ascii=True, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:_DIGITS]
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else repr(value)
 
 
 def sample_hash(sample: Sample) -> str:
     """Returns the hash of a record with its id and group."""
-    return digest([sample.id, sample.group, to_json(sample)["fields"]])
+    return digest([sample.id, sample.group, sample.fields])
 
 
 def prompt_hash(request: Request) -> str:
