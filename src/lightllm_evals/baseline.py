@@ -1,15 +1,17 @@
 """Baselines on disk: one JSON file a model and benchmark, a line a sample.
 
 Format, version 1: an object with sorted keys. ``format`` and ``schema`` say what it is;
-``identity``, ``planned``, ``num_runs``, ``metric``, ``metrics``, ``versions`` and ``date`` are
-those of ``RunScores``; ``samples`` maps an id to its ``SampleScores``, without what is empty or 0.
-Times are rounded to a tenth of a millisecond, so that a file stays small and its diff readable.
+``identity``, ``planned``, ``num_runs``, ``metric``, ``aggregation``, ``metrics``, ``versions`` and
+``date`` are those of ``RunScores``; ``samples`` maps an id to its ``SampleScores``, without what
+is empty or 0, and a weight of 1. Times are rounded to a tenth of a millisecond, so that a file
+stays small and its diff readable.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +77,7 @@ def baseline_text(run: RunScores) -> str:
         "planned": run.planned,
         "num_runs": run.num_runs,
         "metric": run.metric,
+        "aggregation": run.aggregation,
         "metrics": dict(run.metrics),
         "versions": dict(run.versions),
         "date": run.date,
@@ -166,6 +169,7 @@ def _run(data: Mapping[str, Any], source: str) -> RunScores:
         planned=int(data["planned"]),
         num_runs=int(data["num_runs"]),
         metric=str(data["metric"]),
+        aggregation="macro" if data.get("aggregation") == "macro" else "micro",
         metrics=dict(data["metrics"]),
         versions=dict(data["versions"]),
         date=str(data["date"]),
@@ -185,13 +189,17 @@ def _sample(sample_id: str, data: Mapping[str, Any]) -> SampleScores:
     numbers = [number for name in _NUMBERS for number in getattr(sample, name)]
     if not all(isinstance(number, (int, float)) for number in numbers):
         raise ValueError(f"sample {sample_id} has a number that is none")
-    if not all(0 <= score <= 1 for score in sample.scores):
-        raise ValueError(f"sample {sample_id} has a score outside of 0 to 1")
+    if not (all(map(math.isfinite, sample.scores)) and sample.weight >= 0):
+        raise ValueError(f"sample {sample_id} has a score or a weight that is none")
     return sample
 
 
 def _line(sample: SampleScores) -> str:
     data = {name: _rounded(name, value) for name, value in to_json(sample).items() if value}
+    if sample.weight == 1:
+        del data["weight"]
+    if sample.num_failed is not None:
+        data["num_failed"] = sample.num_failed
     # 1 instead of 1.0: most scores are verdicts.
     data["scores"] = [int(s) if s in {0, 1} else s for s in sample.scores]
     return json.dumps(data, ensure_ascii=False, sort_keys=True)

@@ -17,6 +17,7 @@ from lightllm_evals.merging import MergedRun, merge_runs, write_merged
 from lightllm_evals.past_run import find_run, runs_below
 from lightllm_evals.run_scores import past_scores
 from lightllm_evals.settings import DEFAULT_PLACE
+from lightllm_evals.stats import value_text
 
 RUN_HELP = "a run's folder, or its name under .lightllm-evals/runs"
 
@@ -107,7 +108,7 @@ def merge_command(options: argparse.Namespace) -> int:
 def _merged_lines(merged: MergedRun) -> list[str]:
     return [
         f"{name}: {run.scored} of {run.planned} scored, {run.errors} errors; "
-        f"{run.metric} {100 * (run.mean_score() or 0.0):.2f} %"
+        f"{run.metric} {value_text(run.headline().value or 0.0, run.unit)}"
         for name, run in merged.scores.items()
     ]
 

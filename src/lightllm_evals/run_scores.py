@@ -12,7 +12,8 @@ from lightllm_evals.past_run import PastRun
 from lightllm_evals.records import to_json
 from lightllm_evals.results import PlannedCase
 from lightllm_evals.serving_identity import lasting_settings, model_name
-from lightllm_evals.summary import Outcome, outcome_of, summarize
+from lightllm_evals.stats import Unit, score_of, unit_of
+from lightllm_evals.summary import Outcome, headline_part, outcome_of, summarize
 
 
 class Finished(NamedTuple):
@@ -84,6 +85,7 @@ def _benchmark_scores(
         planned=planned,
         errors=Counter(outcome.outcome for outcome in outcomes)["error"],
         metric=cases[0].case.metric,
+        aggregation=cases[0].case.aggregation,
         metrics={name: value for name, value in values.items() if value is not None},
         versions={
             name: version
@@ -121,20 +123,37 @@ def benchmark_identity(identity: Mapping[str, Any], case: PlannedCase) -> Identi
 
 
 def _samples(cases: Iterable[Finished]) -> dict[str, SampleScores]:
-    by_sample: dict[str, list[tuple[PlannedCase, Outcome]]] = defaultdict(list)
+    by_sample: dict[str, list[_Scored]] = defaultdict(list)
     for case, outcome in cases:
         if outcome is not None and outcome.outcome in {"passed", "failed"}:
-            by_sample[case.sample].append((case, outcome))
+            part = headline_part(case.metric, outcome)
+            if part is not None:
+                by_sample[case.sample].append(_Scored(case, outcome, *part))
     return {name: _sample(found) for name, found in by_sample.items()}
 
 
-def _sample(found: list[tuple[PlannedCase, Outcome]]) -> SampleScores:
-    found.sort(key=lambda pair: pair[0].repeat)
-    first = found[0][0]
-    outcomes = [outcome for _, outcome in found]
+class _Scored(NamedTuple):
+    case: PlannedCase
+    outcome: Outcome
+    value: float
+    weight: float
+
+    def score(self, unit: Unit) -> float:
+        # What has no weight (a page without words) counts nothing, whatever its score.
+        return score_of(self.value / self.weight, unit) if self.weight else 0.0
+
+
+def _sample(found: list[_Scored]) -> SampleScores:
+    found.sort(key=lambda each: each.case.repeat)
+    first = found[0].case
+    outcomes = [each.outcome for each in found]
+    unit = unit_of(first.metric)
+    is_recorded = any(first.metric in each.metrics for each in outcomes)
     return SampleScores(
-        scores=tuple(float(each.outcome == "passed") for each in outcomes),
+        scores=tuple(each.score(unit) for each in found),
+        weight=sum(each.weight for each in found) / len(found),
         group=first.group,
+        num_failed=sum(o.outcome == "failed" for o in outcomes) if is_recorded else None,
         output_tokens=tuple(each.output_tokens for each in outcomes),
         latency_s=tuple(each.latency_s for each in outcomes if each.latency_s is not None),
         ttft_s=tuple(each.ttft_s for each in outcomes if each.ttft_s is not None),

@@ -69,7 +69,7 @@ def test_a_saved_baseline_has_every_sample_and_all_that_it_depends_on(
     saved = load_baseline(pytester.path / BASELINE)
     assert saved.is_complete
     assert len(saved.samples) == NUM
-    assert saved.mean_score() == 143 / 164
+    assert saved.headline().value == 143 / 164
     identity = saved.identity
     assert (identity.model, identity.variant, identity.concurrency) == ("toy-model", "default", 32)
     assert identity.params["max_new_tokens"] == 8

@@ -11,6 +11,7 @@ from lightllm_evals.gate.identity import timing_differences
 from lightllm_evals.gate.policy import BenchmarkPolicy, TimingLimit
 from lightllm_evals.gate.scores import RunScores
 from lightllm_evals.gate.timing import TimingComparison, compare_timing
+from lightllm_evals.stats import Unit, change_text, change_unit, unit_of, value_text
 
 _ROUNDING = 1e-9
 
@@ -77,12 +78,31 @@ def check_floors(run: RunScores, policy: BenchmarkPolicy) -> Iterator[Check]:
         )
 
 
+def check_ceilings(run: RunScores, policy: BenchmarkPolicy) -> Iterator[Check]:
+    """Yields a check a ceiling on a metric of which less is better."""
+    for name, ceiling in policy.ceilings.items():
+        value, unit = run.metric_value(name), unit_of(name)
+        if value is None:
+            reason = f"the run has no {name}; its metric is {run.metric}"
+            yield Check(name=name, verdict=Verdict.INCOMPLETE, reason=reason)
+            continue
+        is_met = value <= ceiling + _ROUNDING
+        yield Check(
+            name=name,
+            verdict=Verdict.PASS if is_met else Verdict.REGRESSED,
+            reason=(
+                f"{name} {value_text(value, unit)} {'meets' if is_met else 'is above'} "
+                f"the ceiling {ceiling:g}"
+            ),
+        )
+
+
 def check_must_pass(run: RunScores, policy: BenchmarkPolicy) -> Iterator[Check]:
     """Yields one check of the samples that must pass, if there are any."""
     if not policy.must_pass:
         return
     missing = [i for i in policy.must_pass if i not in run.samples]
-    failed = [i for i in policy.must_pass if i in run.samples and run.samples[i].mean < 1]
+    failed = [i for i in policy.must_pass if i in run.samples and not run.samples[i].is_passed]
     if failed:
         verdict, reason = Verdict.REGRESSED, f"must pass but failed: {' '.join(failed)}"
     elif missing:
@@ -114,15 +134,15 @@ def check_drop(
     and a run that could not have given p <= ``alpha``, its share of the policy's alpha,
     whatever had happened to its samples.
     """
-    tolerance = policy.max_drop or 0.0
-    lost = _lost(comparison.drop)
+    tolerance, unit = policy.max_drop or 0.0, comparison.unit
+    lost, allowed = _lost(comparison), _amount(tolerance, unit)
     seen = comparison.smallest_visible_drop
     if comparison.drop > tolerance + _ROUNDING:
         verdict = Verdict.REGRESSED if p_adjusted <= policy.alpha else Verdict.INCONCLUSIVE
         noise = "beyond noise" if verdict is Verdict.REGRESSED else "but noise could do that"
         p = "p" if p_adjusted == comparison.p_one_sided else "p after Holm"
         reason = (
-            f"{lost}, more than {100 * tolerance:g} allowed, {noise} "
+            f"{lost}, more than {allowed} allowed, {noise} "
             f"({p} {p_adjusted:.2g}, alpha {policy.alpha:g})"
         )
     elif comparison.p_smallest > alpha:
@@ -133,10 +153,11 @@ def check_drop(
         )
     elif policy.max_visible_drop is not None and (seen is None or seen > policy.max_visible_drop):
         verdict = Verdict.INCONCLUSIVE
-        shown = "no drop at all" if seen is None else f"no drop below {100 * seen:.1f} points"
-        reason = f"could see {shown}, {100 * policy.max_visible_drop:g} asked for"
+        below = "" if seen is None else f"{change_text(seen, unit, '')} {change_unit(unit)}"
+        shown = f"no drop below {below}" if below else "no drop at all"
+        reason = f"could see {shown}, {_amount(policy.max_visible_drop, unit)} asked for"
     else:
-        verdict, reason = Verdict.PASS, f"{lost}, {100 * tolerance:g} allowed"
+        verdict, reason = Verdict.PASS, f"{lost}, {allowed} allowed"
     return Check(name="drop", verdict=verdict, reason=reason)
 
 
@@ -182,7 +203,13 @@ def _timing_check(limit: TimingLimit, verdict: Verdict, reason: str) -> Check:
     return Check(name=limit.name, verdict=verdict, reason=reason)
 
 
-def _lost(drop: float) -> str:
-    if abs(drop) < _ROUNDING:
+def _lost(found: PairedComparison) -> str:
+    if abs(found.drop) < _ROUNDING:
         return "no change"
-    return f"{'lost' if drop > 0 else 'gained'} {abs(100 * drop):.1f} points"
+    amount = f"{change_text(abs(found.drop), found.unit, '')} {change_unit(found.unit)}"
+    return f"{'lost' if found.drop > 0 else 'gained'} {amount}"
+
+
+def _amount(limit: float, unit: Unit) -> str:
+    # As the policy writes it, in points; what is no share has no percent.
+    return f"{100 * limit if unit == 'share' else limit:g}"

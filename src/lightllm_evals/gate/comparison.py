@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightllm_evals.gate.identity import score_differences
 from lightllm_evals.gate.scores import RunScores, SampleScores
-from lightllm_evals.metrics import accuracy
 from lightllm_evals.stats import (
     Estimate,
     Interval,
     PairedT,
+    Unit,
     bootstrap_difference_interval,
     mcnemar,
     paired_difference_interval,
@@ -34,9 +36,10 @@ class PairedComparison:
     """What the samples that two runs share say about a change.
 
     Attributes:
-        then: Mean score of the shared samples in the baseline.
-        now: Mean score of the shared samples in the run.
-        difference: Now minus then, with its 95 % interval.
+        then: Headline of the shared samples in the baseline, in its own unit.
+        now: Headline of the shared samples in the run.
+        difference: Now minus then, with its 95 % interval; more is better, so that it has the
+            unit of scores: a log-probability for a perplexity, bits with their sign turned.
         num_samples: Samples shared.
         num_clusters: Independent units among them: as many as samples where they have no groups.
         is_binary: All scores are 0 or 1; otherwise broken and fixed mean fell and rose.
@@ -49,6 +52,7 @@ class PairedComparison:
         flip_rate: Share of the shared samples whose score changed.
         smallest_visible_drop: The true drop that this run would have shown with the policy's
             power; None when it could not have shown any.
+        unit: What the headline's number means.
     """
 
     then: Estimate
@@ -65,6 +69,7 @@ class PairedComparison:
     p_smallest: float
     flip_rate: float
     smallest_visible_drop: float | None
+    unit: Unit = "share"
 
     @property
     def drop(self) -> float:
@@ -78,10 +83,30 @@ class _Pairs:
     then: tuple[float, ...]
     now: tuple[float, ...]
     clusters: tuple[str, ...] | None
+    weights: tuple[float, ...]
 
     @property
     def differences(self) -> tuple[float, ...]:
         return tuple(now - then for then, now in zip(self.then, self.now, strict=True))
+
+    @property
+    def weighted_differences(self) -> tuple[float, ...]:
+        """Differences whose plain mean and spread are those of the headline's difference.
+
+        The linearised ratio D + w (d - D), as in ``ratio_interval``; d where samples weigh 1.
+        """
+        pairs = list(zip(self.weights, self.differences, strict=True))
+        mean = math.fsum(w * d for w, d in pairs) / len(pairs)
+        return tuple(d if w == 1 else mean + w * (d - mean) for w, d in pairs)
+
+    @property
+    def is_plain(self) -> bool:
+        """Samples are independent and weigh the same: counts of them say everything."""
+        return self.clusters is None and all(abs(w - 1) < 1e-9 for w in self.weights)
+
+    @property
+    def is_binary(self) -> bool:
+        return all(score in {0.0, 1.0} for score in (*self.then, *self.now))
 
 
 def obstacles(
@@ -93,6 +118,9 @@ def obstacles(
     any set of common samples is accepted.
     """
     found = [str(difference) for difference in score_differences(then.identity, now.identity)]
+    for name in ("metric", "aggregation"):
+        before, after = getattr(then, name), getattr(now, name)
+        found += [f"{name}: {before} -> {after}"] if before != after else []
     common = then.samples.keys() & now.samples.keys()
     found += _hash_differences(then.samples, now.samples, common)
     missing = sorted(then.samples.keys() - common)
@@ -117,31 +145,34 @@ def compare(
 ) -> PairedComparison:
     """Returns the paired comparison of two comparable runs; both must share a sample.
 
-    0/1 scores: McNemar's exact test. With groups the cluster-robust t test has to agree, so
-    that p is the larger of the two. Fractional scores (repeats count as one mean a sample):
-    the paired t test, with a seeded paired bootstrap for the interval.
+    0/1 scores: McNemar's exact test. With groups, and where samples do not weigh the same
+    (macro means), the t test, cluster-robust for groups, has to agree, so that p is the larger
+    of the two. Fractional scores (repeats count as one mean a sample): the paired t test, with
+    a seeded paired bootstrap for the interval. Perplexities are compared by mean
+    log-probability, samples weighed by what they count.
     """
     pairs = _pairs(then, now)
     broken = tuple(i for i, d in zip(pairs.ids, pairs.differences, strict=True) if d < -1e-9)
     fixed = tuple(i for i, d in zip(pairs.ids, pairs.differences, strict=True) if d > 1e-9)
     n = len(pairs.ids)
-    is_binary = all(score in {0.0, 1.0} for score in (*pairs.then, *pairs.now))
-    by_t = paired_t(pairs.differences, pairs.clusters)
-    one_sided, two_sided, test = _p_values(len(broken), len(fixed), by_t, pairs, is_binary)
-    mean_then, mean_now = accuracy(pairs.then), accuracy(pairs.now)
+    unit: Unit = now.unit if then.unit == "share" else then.unit
+    by_t = paired_t(pairs.weighted_differences, pairs.clusters)
+    one_sided, two_sided, test = _p_values(len(broken), len(fixed), by_t, pairs)
+    headline_then = then.headline(pairs.ids)
     num_clusters = n if pairs.clusters is None else len(set(pairs.clusters))
     return PairedComparison(
-        then=mean_then,
-        now=mean_now,
+        then=headline_then,
+        now=now.headline(pairs.ids),
         difference=Estimate(
-            value=sum(pairs.differences) / n,
-            interval=_difference_interval(len(broken), len(fixed), by_t, pairs, is_binary),
+            value=sum(pairs.weighted_differences) / n,
+            interval=_difference_interval(len(broken), len(fixed), by_t, pairs, unit),
             n=num_clusters,
             definition=f"now minus then, {test}",
+            unit="share" if unit == "share" else "number",
         ),
         num_samples=n,
         num_clusters=num_clusters,
-        is_binary=is_binary,
+        is_binary=pairs.is_binary,
         broken=broken,
         fixed=fixed,
         test=test,
@@ -152,11 +183,11 @@ def compare(
         smallest_visible_drop=_visible_drop(
             (len(broken) + len(fixed)) / n,
             by_t,
-            n,
-            is_exact=is_binary,
-            is_clustered=pairs.clusters is not None,
-            limits=(alpha, power, tolerance, mean_then.value or 0.0),
+            pairs,
+            unit,
+            limits=(alpha, power, tolerance, headline_then.value or 0.0),
         ),
+        unit=unit,
     )
 
 
@@ -168,49 +199,78 @@ def _pairs(then: RunScores, now: RunScores) -> _Pairs:
         then=tuple(then.samples[i].mean for i in ids),
         now=tuple(now.samples[i].mean for i in ids),
         clusters=tuple(groups) if 1 < len(set(groups)) < len(ids) else None,
+        weights=_weights(now, ids),
     )
 
 
-def _p_values(
-    broken: int, fixed: int, by_t: PairedT, pairs: _Pairs, is_binary: bool
-) -> tuple[float, float, str]:
+def _weights(run: RunScores, ids: Sequence[str]) -> tuple[float, ...]:
+    """Returns what each sample counts in the headline; their mean is 1."""
+    samples = [run.samples[i] for i in ids]
+    totals: dict[str, float] = defaultdict(float)
+    for sample in samples:
+        totals[sample.group if run.aggregation == "macro" else ""] += sample.weight
+    if len(totals) == 1 and len({sample.weight for sample in samples}) == 1:
+        return (1.0,) * len(ids)
+    share = len(ids) / len(totals)
+    return tuple(
+        share * sample.weight / totals[sample.group if run.aggregation == "macro" else ""]
+        for sample in samples
+    )
+
+
+def _p_values(broken: int, fixed: int, by_t: PairedT, pairs: _Pairs) -> tuple[float, float, str]:
     robust = "" if pairs.clusters is None else f" over {by_t.degrees_of_freedom + 1} groups"
-    if not is_binary:
+    if not pairs.is_binary:
         return by_t.p_one_sided, by_t.p_two_sided, f"paired t test{robust}"
     exact = mcnemar(broken, fixed)
-    if pairs.clusters is None:
+    if pairs.is_plain:
         return exact.p_one_sided, exact.p_two_sided, "exact McNemar test"
+    kind = "weighted" if pairs.clusters is None else "cluster-robust"
     return (
         max(exact.p_one_sided, by_t.p_one_sided),
         max(exact.p_two_sided, by_t.p_two_sided),
-        f"exact McNemar test and cluster-robust t test{robust}",
+        f"exact McNemar test and {kind} t test{robust}",
     )
 
 
 def _difference_interval(
-    broken: int, fixed: int, by_t: PairedT, pairs: _Pairs, is_binary: bool
-) -> Interval:
+    broken: int, fixed: int, by_t: PairedT, pairs: _Pairs, unit: Unit
+) -> Interval | None:
+    if unit != "share":
+        if not by_t.standard_error > 0:
+            return None
+        return bootstrap_difference_interval(pairs.weighted_differences, pairs.clusters)
     by_counts = paired_difference_interval(broken, fixed, len(pairs.ids))
-    if by_t.standard_error == 0 or (is_binary and pairs.clusters is None):
+    if by_t.standard_error == 0 or (pairs.is_binary and pairs.is_plain):
         return by_counts
-    if is_binary:
+    if pairs.is_binary:
         return t_interval(by_t.difference, by_t.standard_error, by_t.degrees_of_freedom)
-    return bootstrap_difference_interval(pairs.differences, pairs.clusters)
+    return bootstrap_difference_interval(pairs.weighted_differences, pairs.clusters)
 
 
 def _visible_drop(
     flip_rate: float,
     by_t: PairedT,
-    num_samples: int,
+    pairs: _Pairs,
+    unit: Unit,
     *,
-    is_exact: bool,
-    is_clustered: bool,
     limits: tuple[float, float, float, float],
 ) -> float | None:
     alpha, power, tolerance, pass_rate = limits
+    num_samples = len(pairs.ids)
+    if unit != "share":
+        return smallest_visible_drop_by_t(
+            by_t.standard_error,
+            by_t.degrees_of_freedom,
+            num_samples,
+            alpha=alpha,
+            power=power,
+            tolerance=tolerance,
+            is_share=False,
+        )
     found: list[float | None] = []
     # Scores that did not vary at all say nothing of their spread: then the exact test, too.
-    if is_exact or by_t.standard_error == 0:
+    if pairs.is_binary or by_t.standard_error == 0:
         found.append(
             smallest_visible_drop(
                 num_samples,
@@ -221,7 +281,7 @@ def _visible_drop(
                 pass_rate=pass_rate,
             )
         )
-    if not is_exact or is_clustered:
+    if not pairs.is_binary or not pairs.is_plain:
         found.append(
             smallest_visible_drop_by_t(
                 by_t.standard_error,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lightllm_evals.errors import ConfigError
+from lightllm_evals.stats import is_lower_better, unit_of
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -100,7 +101,7 @@ def parse_min_condition(text: str) -> Condition:
             f"{text!r} is not a condition; write benchmark:metric>=number, "
             "such as humaneval:pass@1>=0.02."
         )
-    if comparison.fraction > 1:
+    if comparison.fraction > 1 and not is_lower_better(unit_of(comparison.name)):
         raise ConfigError(
             f"{text!r} bounds a rate at {comparison.fraction:g}, but rates lie between 0 and 1; "
             f"did you mean {comparison.number:g}%?"

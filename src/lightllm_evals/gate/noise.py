@@ -80,7 +80,7 @@ def noise(runs: Sequence[RunScores], alpha: float = 0.05) -> Noise:
         flipped=tuple(i for i, means in by_run.items() if len(set(means)) > 1),
         flip_rate=rate,
         smallest_visible_drop=smallest_visible_drop(
-            n, rate, alpha=alpha, tolerance=tolerance, pass_rate=folded.mean_score() or 0.0
+            n, rate, alpha=alpha, tolerance=tolerance, pass_rate=folded.headline().value or 0.0
         ),
         needed_for_one_point=samples_needed(0.01, rate, alpha=alpha),
         tolerance=tolerance,

@@ -18,12 +18,14 @@ from typing import Literal, get_args
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate.conditions import Comparison, parse_comparison
 from lightllm_evals.gate.scores import LIMITED
+from lightllm_evals.stats import is_lower_better, unit_of
 
 Timing = Literal["latency_p50", "latency_p95", "ttft_p50", "ttft_p95", "tokens_per_s"]
 TIMINGS: tuple[str, ...] = get_args(Timing)
 
 _ITEMS = (
-    "drop<=2, drop=off, alpha=0.05, power=0.8, visible<=5, pass@1>=0.12, must_pass=ID|ID, "
+    "drop<=2, drop=off, alpha=0.05, power=0.8, visible<=5, pass@1>=0.12, word_perplexity<=30, "
+    "must_pass=ID|ID, "
     "truncated<=5%, empty<=5%, unextracted<=5%, latency_p50<=1.1, latency_p95<=1.2, "
     "ttft_p50<=1.2, ttft_p95<=1.2, tokens_per_s>=0.9, errors<=0, samples=common, "
     "inconclusive=pass"
@@ -57,12 +59,13 @@ class BenchmarkPolicy:
 
     Attributes:
         max_drop: Largest drop against the baseline that is tolerated, as a share (0.02 is two
-            points); None compares nothing.
+            points); nats for a perplexity (0.02 is 2 %), bits for bits. None compares nothing.
         needs_baseline: The policy names a drop, so that a run without a baseline is not judged.
         alpha: Probability of a false alarm, over all benchmarks of a run together.
         power: Probability with which the stated smallest visible drop would be seen.
         max_visible_drop: Larger smallest visible drops are inconclusive; None accepts all.
         floors: Smallest values by metric; a percentage is a share.
+        ceilings: Largest values of metrics of which less is better (perplexities, bits).
         must_pass: Ids of samples that must pass, in every repeat.
         limits: Largest shares of truncated, empty and unextracted answers.
         timings: Bounds on timings against the baseline.
@@ -78,6 +81,7 @@ class BenchmarkPolicy:
     power: float = 0.8
     max_visible_drop: float | None = None
     floors: Mapping[str, float] = field(default_factory=dict)
+    ceilings: Mapping[str, float] = field(default_factory=dict)
     must_pass: tuple[str, ...] = ()
     limits: Mapping[str, float] = field(default_factory=dict)
     timings: tuple[TimingLimit, ...] = ()
@@ -166,6 +170,8 @@ def _with_bound(policy: BenchmarkPolicy, bound: Comparison, item: str) -> Benchm
         )
     if bound.name in TIMINGS:
         return _with_timing(policy, bound, item)
+    if is_lower_better(unit_of(bound.name)):
+        return _with_ceiling(policy, bound, item)
     if bound.operator == ">=":
         return _with_floor(policy, bound, item)
     if bound.name == "errors":
@@ -202,6 +208,16 @@ def _with_timing(policy: BenchmarkPolicy, bound: Comparison, item: str) -> Bench
         raise ConfigError(f"The gate policy's {item!r} makes no sense; write {limit} instead.")
     others = tuple(timing for timing in policy.timings if timing.name != limit.name)
     return dataclasses.replace(policy, timings=(*others, limit))
+
+
+def _with_ceiling(policy: BenchmarkPolicy, bound: Comparison, item: str) -> BenchmarkPolicy:
+    if bound.operator != "<=" or bound.is_percent:
+        raise ConfigError(
+            f"The gate policy's {item!r} makes no sense: less is better; "
+            f"write {bound.name}<={bound.number:g} instead."
+        )
+    ceilings = {**policy.ceilings, bound.name: bound.number}
+    return dataclasses.replace(policy, ceilings=ceilings)
 
 
 def _with_floor(policy: BenchmarkPolicy, bound: Comparison, item: str) -> BenchmarkPolicy:

@@ -8,7 +8,7 @@ from lightllm_evals.gate.checks import Check, Verdict
 from lightllm_evals.gate.comparison import PairedComparison
 from lightllm_evals.gate.noise import Noise
 from lightllm_evals.gate.verdicts import BenchmarkVerdict, GateResult
-from lightllm_evals.stats import Interval
+from lightllm_evals.stats import Interval, Unit, bare_text, change_text, change_unit, value_text
 
 RerunCommand = Callable[[str, Sequence[str]], str]
 """Returns the command that reruns these samples of this benchmark."""
@@ -67,23 +67,22 @@ def noise_lines(found: Noise) -> list[str]:
     ]
 
 
-def points(share: float) -> str:
-    """Returns a difference of shares in points, signed: "-3.7"."""
-    return f"{100 * share:+.1f}"
-
-
 def _headline(verdict: BenchmarkVerdict) -> str:
     found = verdict.comparison
     if found and found.then.value is not None and found.now.value is not None:
+        then = bare_text(found.then.value, found.unit, 1)
         return (
-            f"{verdict.metric} {100 * found.then.value:.1f} -> {100 * found.now.value:.1f} %, "
-            f"{points(found.difference.value or 0.0)} points{_between(found.difference.interval)}"
+            f"{verdict.metric} {then} -> {value_text(found.now.value, found.unit, 1)}, "
+            f"{change_text(found.difference.value or 0.0, found.unit)} {change_unit(found.unit)}"
+            f"{_between(found.difference.interval, found.unit)}"
         )
     if verdict.score.value is None:
         return f"{verdict.metric} of nothing"
-    interval = verdict.score.interval
-    shown = f" ({100 * interval.low:.1f} to {100 * interval.high:.1f})" if interval else ""
-    return f"{verdict.metric} {100 * verdict.score.value:.1f} %{shown}"
+    interval, unit = verdict.score.interval, verdict.score.unit
+    shown = ""
+    if interval:
+        shown = f" ({bare_text(interval.low, unit, 1)} to {bare_text(interval.high, unit, 1)})"
+    return f"{verdict.metric} {value_text(verdict.score.value, unit, 1)}{shown}"
 
 
 def _comparison_lines(found: PairedComparison) -> list[str]:
@@ -97,7 +96,9 @@ def _comparison_lines(found: PairedComparison) -> list[str]:
         for word, ids in ((broken, found.broken), (fixed, found.fixed))
         if ids
     ]
-    lines.append(f"smallest drop this run could see: {_visible(found.smallest_visible_drop)}")
+    lines.append(
+        f"smallest drop this run could see: {_visible(found.smallest_visible_drop, found.unit)}"
+    )
     return lines
 
 
@@ -117,15 +118,17 @@ def _row(verdict: BenchmarkVerdict) -> str:
     cells = [_cell(verdict.benchmark), f"**{verdict.verdict.value}**"]
     if found:
         cells += [
-            f"{found.then.value or 0:.1%}",
-            f"{found.now.value or 0:.1%}",
-            f"{points(found.difference.value or 0)}{_between(found.difference.interval)}",
+            _value(found.then.value, found.unit),
+            _value(found.now.value, found.unit),
+            f"{change_text(found.difference.value or 0, found.unit)}"
+            f"{'' if found.unit == 'share' else ' ' + change_unit(found.unit)}"
+            f"{_between(found.difference.interval, found.unit)}",
             f"{len(found.broken)} / {len(found.fixed)}",
             f"{found.p_one_sided:.2g}",
-            _visible(found.smallest_visible_drop),
+            _visible(found.smallest_visible_drop, found.unit),
         ]
     else:
-        now = "" if verdict.score.value is None else f"{verdict.score.value:.1%}"
+        now = _value(verdict.score.value, verdict.score.unit)
         cells += ["", now, "", "", "", ""]
     return f"| {' | '.join(cells)} |"
 
@@ -154,12 +157,18 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 
-def _between(interval: Interval | None) -> str:
-    return f" ({points(interval.low)} to {points(interval.high)})" if interval else ""
+def _value(value: float | None, unit: Unit) -> str:
+    return "" if value is None else value_text(value, unit, 1).replace(" ", "")
 
 
-def _visible(drop: float | None) -> str:
-    return "none" if drop is None else f"{100 * drop:.1f} points"
+def _between(interval: Interval | None, unit: Unit) -> str:
+    if interval is None:
+        return ""
+    return f" ({change_text(interval.low, unit)} to {change_text(interval.high, unit)})"
+
+
+def _visible(drop: float | None, unit: Unit = "share") -> str:
+    return "none" if drop is None else f"{change_text(drop, unit, '')} {change_unit(unit)}"
 
 
 def _count(number: int | None) -> str:

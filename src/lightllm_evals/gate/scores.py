@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate.identity import Identity, fold_differences
-from lightllm_evals.metrics import pass_at_k_estimate
+from lightllm_evals.metrics import Part, aggregate, pass_at_k_estimate
+from lightllm_evals.records import Aggregation
+from lightllm_evals.stats import Estimate, Unit, score_of, unit_of
 
 _Item = TypeVar("_Item")
 
@@ -24,7 +26,10 @@ class SampleScores:
     """What was measured of one sample; each sequence has one entry a completion.
 
     Attributes:
-        scores: 0 to 1; a completion without a score has no entry anywhere.
+        scores: In the headline metric, more is better: 0 to 1 for shares; mean log-probability
+            for a perplexity, minus the bits for bits. A completion without a score has no entry
+            anywhere.
+        weight: What the sample counts in the headline metric: its words, bytes, instructions.
         group: Subject or passage whose samples succeed and fail together, "" for none.
         output_tokens: Tokens generated.
         latency_s: Request time.
@@ -32,11 +37,13 @@ class SampleScores:
         finish_reasons: "stop", "length" or the server's own word.
         num_empty: Completions without text.
         num_unextracted: Completions in which no answer was found.
+        num_failed: Completions that did not pass; None where the scores say so (1 is a pass).
         sample_hash: Of the data set's record, "" where unknown.
         prompt_hash: Of the prompt as sent, "" where unknown.
     """
 
     scores: tuple[float, ...]
+    weight: float = 1.0
     group: str = ""
     output_tokens: tuple[int, ...] = ()
     latency_s: tuple[float, ...] = ()
@@ -44,6 +51,7 @@ class SampleScores:
     finish_reasons: tuple[str, ...] = ()
     num_empty: int = 0
     num_unextracted: int = 0
+    num_failed: int | None = None
     sample_hash: str = ""
     prompt_hash: str = ""
 
@@ -51,6 +59,11 @@ class SampleScores:
     def mean(self) -> float:
         """The mean score of the sample's completions."""
         return sum(self.scores) / len(self.scores)
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether every completion of the sample passed."""
+        return self.mean >= 1 if self.num_failed is None else self.num_failed == 0
 
     @property
     def num_truncated(self) -> int:
@@ -69,6 +82,7 @@ class RunScores:
         errors: Completions that could not be measured.
         num_runs: Runs folded into this one; a sample's entries are in the order of the runs.
         metric: Name of the headline metric: "pass@k" or another name for the mean score.
+        aggregation: How the headline comes of samples that have groups.
         metrics: Further metrics by name, as the run computed them.
         versions: Versions of harness, server and packages; shown, never compared.
         date: When the (first) run was made, ISO 8601.
@@ -81,6 +95,7 @@ class RunScores:
     errors: int = 0
     num_runs: int = 1
     metric: str = "pass@1"
+    aggregation: Aggregation = "micro"
     metrics: Mapping[str, float] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     date: str = ""
@@ -96,23 +111,33 @@ class RunScores:
         """Every planned completion was scored."""
         return self.errors == 0 and self.scored == self.planned
 
-    def mean_score(self) -> float | None:
-        """Returns the mean over samples of their mean scores; None without samples."""
-        means = [sample.mean for sample in self.samples.values()]
-        return sum(means) / len(means) if means else None
+    @property
+    def unit(self) -> Unit:
+        """What the headline metric's number means."""
+        unit = unit_of(self.metric)
+        values = (score for sample in self.samples.values() for score in sample.scores)
+        return "number" if unit == "share" and any(not 0 <= v <= 1 for v in values) else unit
+
+    def headline(self, ids: Iterable[str] | None = None) -> Estimate:
+        """Returns the headline metric, in its own unit, over all samples or those of ``ids``."""
+        chosen = self.samples.values() if ids is None else [self.samples[i] for i in ids]
+        unit = self.unit
+        parts = [
+            Part(score_of(s.mean, unit) * s.weight, s.weight, s.group) for s in chosen if s.scores
+        ]
+        return aggregate(self.metric, parts, self.aggregation)
 
     def metric_value(self, name: str) -> float | None:
         """Returns a metric's value, None where the run does not have it."""
         if name in self.metrics:
             return self.metrics[name]
-        if match := re.fullmatch(r"pass@(\d+)", name):
-            k = int(match[1])
-            return (
-                pass_at_k_estimate([s.scores for s in self.samples.values()], k).value
-                if k
-                else None
-            )
-        return self.mean_score() if name in {self.metric, "accuracy", "score"} else None
+        if name in {self.metric, "accuracy", "score"}:
+            return self.headline().value
+        scores = [sample.scores for sample in self.samples.values()]
+        match = re.fullmatch(r"pass@([1-9]\d*)", name)
+        if match and all(score in {0, 1} for of_sample in scores for score in of_sample):
+            return pass_at_k_estimate(scores, int(match[1])).value
+        return None
 
     def share(self, kind: str) -> float:
         """Returns the share of scored completions that are truncated, empty or unextracted."""
@@ -164,6 +189,7 @@ def _check_foldable(first: RunScores, run: RunScores) -> None:
 def _joined(parts: Sequence[SampleScores]) -> SampleScores:
     return SampleScores(
         scores=_chained([part.scores for part in parts]),
+        weight=sum(part.weight for part in parts) / len(parts),
         group=parts[0].group,
         output_tokens=_chained([part.output_tokens for part in parts]),
         latency_s=_chained([part.latency_s for part in parts]),
@@ -171,9 +197,15 @@ def _joined(parts: Sequence[SampleScores]) -> SampleScores:
         finish_reasons=_chained([part.finish_reasons for part in parts]),
         num_empty=sum(part.num_empty for part in parts),
         num_unextracted=sum(part.num_unextracted for part in parts),
+        num_failed=_total([part.num_failed for part in parts]),
         sample_hash=parts[0].sample_hash,
         prompt_hash=parts[0].prompt_hash,
     )
+
+
+def _total(counts: Sequence[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _chained(parts: Sequence[tuple[_Item, ...]]) -> tuple[_Item, ...]:

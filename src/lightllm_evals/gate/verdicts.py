@@ -9,6 +9,7 @@ from enum import IntEnum
 from lightllm_evals.gate.checks import (
     Check,
     Verdict,
+    check_ceilings,
     check_complete,
     check_drop,
     check_floors,
@@ -20,7 +21,6 @@ from lightllm_evals.gate.comparison import FEW_CLUSTERS, PairedComparison, compa
 from lightllm_evals.gate.policy import BenchmarkPolicy, Policy
 from lightllm_evals.gate.scores import RunScores
 from lightllm_evals.gate.timing import TimingComparison
-from lightllm_evals.metrics import accuracy
 from lightllm_evals.stats import Estimate, holm
 
 
@@ -56,7 +56,7 @@ class BenchmarkVerdict:
             inconclusive passes.
         checks: Everything that was asked, in order.
         metric: Name of the headline metric.
-        score: The mean score of the run's samples, with its 95 % interval.
+        score: The headline metric of the run's samples, with its 95 % interval.
         comparison: The paired comparison with the baseline, None where there is none.
         p_adjusted: One-sided p after Holm's correction over the benchmarks compared.
         timings: The timings that the policy asked for and that could be compared.
@@ -183,7 +183,7 @@ def _judge_benchmark(
         is_accepted=verdict is Verdict.PASS or is_let_through,
         checks=tuple(checks),
         metric=case.run.metric,
-        score=accuracy([sample.mean for sample in case.run.samples.values()]),
+        score=case.run.headline(),
         comparison=comparison,
         p_adjusted=p_adjusted,
         timings=tuple(timings),
@@ -206,6 +206,7 @@ def _checks(
         checks.append(check_drop(comparison, p_adjusted, policy.alpha / share, policy))
     checks += [
         *check_floors(run, policy),
+        *check_ceilings(run, policy),
         *check_must_pass(run, policy),
         *check_limits(run, policy),
     ]
@@ -221,6 +222,8 @@ def _notes(comparison: PairedComparison | None) -> tuple[str, ...]:
         notes.append(
             f"only {comparison.num_clusters} groups: their robust errors may be too small"
         )
-    if comparison.smallest_visible_drop is None:
+    if comparison.smallest_visible_drop is None and comparison.unit == "share":
         notes.append("too few samples passed then for any drop to be seen reliably")
+    elif comparison.smallest_visible_drop is None:
+        notes.append("the differences did not vary: nothing tells how small a drop would be seen")
     return tuple(notes)

@@ -35,7 +35,16 @@ from lightllm_evals.stats.resampling import (
     percentile_ratio_interval,
     rate_ratio_interval,
 )
-from lightllm_evals.stats.units import Unit, bare_text, is_lower_better, unit_of, value_text
+from lightllm_evals.stats.units import (
+    Unit,
+    bare_text,
+    change_text,
+    change_unit,
+    is_lower_better,
+    score_of,
+    unit_of,
+    value_text,
+)
 
 __all__ = [
     "PERCENTILE_DEFINITION",
@@ -47,6 +56,8 @@ __all__ = [
     "Unit",
     "bare_text",
     "bootstrap_difference_interval",
+    "change_text",
+    "change_unit",
     "clustered_mean_interval",
     "clustered_standard_error",
     "drop_power",
@@ -62,6 +73,7 @@ __all__ = [
     "rate_ratio_interval",
     "ratio_interval",
     "samples_needed",
+    "score_of",
     "smallest_visible_drop",
     "smallest_visible_drop_by_t",
     "tolerance_of_noise",

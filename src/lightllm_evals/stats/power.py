@@ -122,11 +122,14 @@ def smallest_visible_drop_by_t(
     alpha: float = 0.05,
     power: float = 0.8,
     tolerance: float = 0.0,
+    is_share: bool = True,
 ) -> float | None:
     """Returns the smallest true drop that the paired t test shows with probability ``power``.
 
-    ``standard_error`` is that of the observed difference. A drop adds variance of its own, at
-    most when it breaks samples entirely: drop / num_samples. None when no drop up to 1 would do.
+    ``standard_error`` is that of the observed difference. A drop of a share adds variance of
+    its own, at most when it breaks samples entirely: drop / num_samples; None when no drop up to
+    1 would do. Of what is no share the drop is taken to be the same in every sample, and there
+    is none to be seen where the observed differences did not vary.
 
     Source: the usual normal-theory formula, (t_alpha + t_power) standard errors; for evals:
     E. Miller, "Adding Error Bars to Evals" (2024), section 5, https://arxiv.org/abs/2411.00640.
@@ -136,6 +139,9 @@ def smallest_visible_drop_by_t(
     if degrees_of_freedom < 1 or math.isnan(standard_error):
         return None
     to_reject, to_reach = (float(t.ppf(q, degrees_of_freedom)) for q in (1 - alpha, power))
+    if not is_share:
+        drop = max(to_reject * standard_error, tolerance) + to_reach * standard_error
+        return drop if standard_error > 0 else None
 
     def excess(drop: float) -> float:
         error = math.sqrt(standard_error**2 + drop / num_samples)

@@ -21,6 +21,28 @@ def is_lower_better(unit: Unit) -> bool:
     return unit in {"perplexity", "bits"}
 
 
+def score_of(value: float, unit: Unit) -> float:
+    """Returns a value on a scale on which more is better: the sign turned where less is.
+
+    Of a perplexity's logarithm it makes a mean log-probability. It is its own inverse.
+    """
+    return -value if is_lower_better(unit) else value
+
+
+def change_text(change: float, unit: Unit, sign: str = "+") -> str:
+    """Returns a change of a score, as ``score_of`` has it, without its unit: "-3.7" points.
+
+    ``sign`` is "+" for a signed number, "" where words tell the direction.
+    """
+    return f"{100 * change:{sign}.1f}" if unit == "share" else f"{change:{sign}.4f}"
+
+
+def change_unit(unit: Unit) -> str:
+    """Returns what changes of a score are counted in: points of percent, nats, bits, or units."""
+    names = {"share": "points", "perplexity": "nats", "bits": "bits", "number": "units"}
+    return names[unit]
+
+
 def value_text(value: float, unit: Unit, digits: int = 2) -> str:
     """Returns a value as reports show it: shares in percent, all else as it is.
 
