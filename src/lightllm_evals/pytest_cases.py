@@ -25,6 +25,7 @@ from lightllm_evals.fingerprint import prompt_hash, sample_hash
 from lightllm_evals.profiles import Profile, load_profile
 from lightllm_evals.prompts.chat_template import ChatTemplate
 from lightllm_evals.pytest_options import SETTINGS
+from lightllm_evals.reasoning import Thought
 from lightllm_evals.records import Completion, Request
 from lightllm_evals.results import CaseVerdict, MetricValue, PlannedCase
 from lightllm_evals.shard import parse_shard
@@ -37,6 +38,7 @@ _FINGERPRINTS = pytest.StashKey[dict[str, dict[str, str]]]()
 
 # What a case leaves on its item for its reports.
 COMPLETION = pytest.StashKey[Completion]()
+THOUGHT = pytest.StashKey[Thought]()
 VERDICT = pytest.StashKey[Any]()
 METRICS = pytest.StashKey[Mapping[str, MetricValue]]()
 CASE_KINDS = (

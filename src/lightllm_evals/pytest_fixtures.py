@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from lightllm_evals.benchmark import LikelihoodVariant, Variant
+from lightllm_evals.case_requests import answer_text
 from lightllm_evals.errors import HarnessError
-from lightllm_evals.pytest_cases import COMPLETION, METRICS, VERDICT, case_of, request_of
+from lightllm_evals.pytest_cases import (
+    COMPLETION,
+    METRICS,
+    THOUGHT,
+    VERDICT,
+    case_of,
+    options_of,
+    request_of,
+)
 from lightllm_evals.pytest_options import SETTINGS
-from lightllm_evals.records import Choice, Completion, Likelihood, Request, Sample
+from lightllm_evals.records import SCORED, Choice, Completion, Likelihood, Request, Sample
 from lightllm_evals.results import MetricValue, RecordMetric
 
 if TYPE_CHECKING:
@@ -63,15 +73,24 @@ def sample(request: pytest.FixtureRequest) -> Sample:
 
 @pytest.fixture
 def completion(request: pytest.FixtureRequest, sample: Sample) -> Completion:
-    """What the model returned for this sample; waits for it if it is still under way."""
+    """What the model returned for this sample; waits for it if it is still under way.
+
+    Without the thinking, where the profile says how that is marked.
+    """
     item: pytest.Item = request.node
     case = case_of(item)
     assert case is not None, sample
     source = item.config.stash.get(SOURCE, None)
     if source is None:
         raise HarnessError("No server was started for this run: completions need one.")
-    item.stash[COMPLETION] = source.completion(request_of(item, case))
-    return item.stash[COMPLETION]
+    asked = request_of(item, case)
+    found = item.stash[COMPLETION] = source.completion(asked)
+    reasoning = options_of(item.config).reasoning
+    if reasoning is None or found.finish_reason == SCORED:
+        return found
+    # What is judged; the record of the run keeps the whole.
+    thought = item.stash[THOUGHT] = answer_text(case, asked, found.text, reasoning)
+    return replace(found, text=thought.text)
 
 
 @pytest.fixture

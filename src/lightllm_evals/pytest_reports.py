@@ -12,7 +12,7 @@ import lightllm_evals
 from lightllm_evals.cases import Case
 from lightllm_evals.errors import HarnessError
 from lightllm_evals.excerpt import head, likelihood_lines, tail
-from lightllm_evals.pytest_cases import COMPLETION, METRICS, VERDICT, case_of, request_of
+from lightllm_evals.pytest_cases import COMPLETION, METRICS, THOUGHT, VERDICT, case_of, request_of
 from lightllm_evals.pytest_options import FLAGS
 from lightllm_evals.records import SCORED, Request, to_json
 from lightllm_evals.rerun import rerun_command
@@ -124,6 +124,7 @@ def _verdict(
     scoring_s: float,
 ) -> CaseVerdict:
     verdict = item.stash.get(VERDICT, None)
+    thought = item.stash.get(THOUGHT, None)
     return CaseVerdict(
         outcome=outcome,
         detail=detail,
@@ -132,6 +133,8 @@ def _verdict(
         metrics=item.stash.get(METRICS, {}),
         scoring_s=scoring_s,
         worker=getattr(item.config, "workerinput", {}).get("workerid", ""),
+        num_think_blocks=thought.num_blocks if thought else None,
+        is_think_unclosed=thought is not None and thought.is_unclosed,
     )
 
 

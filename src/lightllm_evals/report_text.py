@@ -47,6 +47,14 @@ def benchmark_lines(summary: BenchmarkSummary) -> list[str]:
                 f"{summary.unextracted} without an answer, {summary.retried} retried",
             )
         )
+        if summary.think_blocks is not None:
+            rows.append(
+                (
+                    "thinking",
+                    f"{summary.think_blocks} blocks removed, "
+                    f"{summary.think_unclosed} never closed",
+                )
+            )
     elif summary.retried:
         rows.append(("requests", f"{summary.retried} retried"))
     for name, values in (

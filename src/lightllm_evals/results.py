@@ -88,6 +88,9 @@ class CaseVerdict:
         metrics: The sample's metrics by name.
         scoring_s: Time that judging took.
         worker: The xdist worker that judged.
+        num_think_blocks: Blocks of thinking that were taken out of the completion before it was
+            judged; None where the profile marks none.
+        is_think_unclosed: The completion ended inside the last of them.
     """
 
     outcome: CaseOutcome
@@ -97,6 +100,8 @@ class CaseVerdict:
     metrics: Mapping[str, MetricValue] = field(default_factory=dict)
     scoring_s: float = 0.0
     worker: str = ""
+    num_think_blocks: int | None = None
+    is_think_unclosed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,8 @@ class Outcome:
     tpot_s: float | None
     attempts: int
     integrity: str
+    num_think_blocks: int | None = None
+    is_think_unclosed: bool = False
 
 
 def outcome_of(result: CaseResult) -> Outcome:
@@ -53,6 +55,8 @@ def outcome_of(result: CaseResult) -> Outcome:
         tpot_s=completion.tpot_s if completion else None,
         attempts=completion.attempts if completion else 0,
         integrity=str(result.verdict.verdict.get("integrity", "")),
+        num_think_blocks=result.verdict.num_think_blocks,
+        is_think_unclosed=result.verdict.is_think_unclosed,
     )
 
 
@@ -86,6 +90,9 @@ class BenchmarkSummary:
         ttft: Times to first token; None unless streamed.
         tpot: Times per output token; None unless streamed.
         is_generating: Its form completes prompts; others score given texts.
+        think_blocks: Blocks of thinking taken out of completions; None where the profile marks
+            none.
+        think_unclosed: Completions that ended while the model was thinking.
         groups: The headline of each subject or task, {} where there are none.
     """
 
@@ -108,6 +115,8 @@ class BenchmarkSummary:
     ttft: Percentiles | None
     tpot: Percentiles | None
     is_generating: bool = True
+    think_blocks: int | None = None
+    think_unclosed: int = 0
     groups: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
@@ -156,6 +165,8 @@ def _summarize(cases: Sequence[PlannedCase], outcomes: Sequence[Outcome]) -> Ben
         ttft=_percentiles(each.ttft_s for each in outcomes),
         tpot=_percentiles(each.tpot_s for each in outcomes),
         is_generating=not first.request.scoring,
+        think_blocks=_think_blocks(outcomes),
+        think_unclosed=sum(each.is_think_unclosed for each in outcomes),
         groups=groups,
     )
 
@@ -237,3 +248,8 @@ def _parts(
             value, weight = sum(values) / len(pairs), sum(weights) / len(pairs)
             parts.append(Part(value, weight, of_sample[0].group))
     return parts
+
+
+def _think_blocks(outcomes: Sequence[Outcome]) -> int | None:
+    found = [each.num_think_blocks for each in outcomes if each.num_think_blocks is not None]
+    return sum(found) if found else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,3 +109,40 @@ def test_one_prompt_that_is_rendered_already_ends_the_run(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: toy (default), sample toy/4: A user turn already has*"])
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize("distribution", ["-n0", "-n2"])
+def test_thinking_is_removed_counted_and_kept_in_the_record(
+    pytester: pytest.Pytester,
+    simulated: Callable[..., Any],
+    toy: Callable[[int], None],
+    profile: Callable[[str], str],
+    results: Callable[[], list[dict[str, Any]]],
+    distribution: str,
+) -> None:
+    toy(NUM)
+    whole = {
+        0: "0",
+        1: "<think>1 + 1</think>\n\n2",
+        2: "2 + 2 is\n</think>\n4",
+        3: "<think>3</think><think>3 + 3</think>6",
+        4: "<think>8, or is it",
+        5: "<think>10</think>9",
+    }
+    server = simulated({CHATML.format(question(i)): text for i, text in whole.items()})
+    result = pytester.runpytest_subprocess(
+        distribution,
+        profile("chat_template = 'chatml'\n[request]\nmax_new_tokens = 64\n[reasoning]"),
+        f"--lightllm-url={server.url}",
+        timeout=300,
+    )
+    result.assert_outcomes(passed=4, failed=2)
+    result.stdout.fnmatch_lines(["*thinking*6 blocks removed, 1 never closed"])
+    found = {each["case"]["sample"]: each for each in results()}
+    assert {name: each["completion"]["text"] for name, each in found.items()} == {
+        f"toy/{i}": text for i, text in whole.items()
+    }
+    verdicts = [found[f"toy/{i}"]["verdict"] for i in range(NUM)]
+    assert [verdict["num_think_blocks"] for verdict in verdicts] == [0, 1, 1, 2, 1, 1]
+    assert [verdict["is_think_unclosed"] for verdict in verdicts].index(True) == 4
+    assert verdicts[4]["detail"].startswith("'' is not 8")
