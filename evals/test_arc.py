@@ -11,8 +11,8 @@ characters (``acc_norm``) in the challenge set, by its sum (``acc``) in the easy
 from __future__ import annotations
 
 from lightllm_evals import Choice, Likelihood, LikelihoodVariant, RecordMetric, Sample, benchmark
-from lightllm_evals.datasets import arc_challenge, arc_easy
-from lightllm_evals.prompts import commonsense
+from lightllm_evals.datasets import arc_challenge, arc_easy, olmes_shots
+from lightllm_evals.prompts import commonsense, olmes
 from lightllm_evals.scoring import likelihood, targets
 
 # Each answer below the question, the whole text scored (ARC_c_ppl_a450bd). OpenCompass leaves out
@@ -20,13 +20,25 @@ from lightllm_evals.scoring import likelihood, targets
 OPENCOMPASS = LikelihoodVariant(
     choices=commonsense.arc_opencompass, kind="ppl-full", metric="acc_ppl"
 )
+
+
+def lettered(task: str) -> LikelihoodVariant:
+    """Returns OLMES's multiple-choice form: five shots, letters."""
+    shots = olmes_shots(task)
+    return LikelihoodVariant(
+        choices=olmes.choices(shots), prefix=olmes.prefix(shots), metric="acc"
+    )
+
+
 CHALLENGE = {
     "reference": LikelihoodVariant(choices=commonsense.arc, metric="acc_norm"),
     "opencompass": OPENCOMPASS,
+    "olmes_mc": lettered("arc_challenge"),
 }
 EASY = {
     "reference": LikelihoodVariant(choices=commonsense.arc, metric="acc"),
     "opencompass": OPENCOMPASS,
+    "olmes_mc": lettered("arc_easy"),
 }
 
 

@@ -10,11 +10,19 @@ right letter is the likeliest (``acc``).
 from __future__ import annotations
 
 from lightllm_evals import Choice, Likelihood, LikelihoodVariant, RecordMetric, Sample, benchmark
-from lightllm_evals.datasets import commonsenseqa
-from lightllm_evals.prompts import exams
+from lightllm_evals.datasets import commonsenseqa, olmes_shots
+from lightllm_evals.prompts import exams, olmes
 from lightllm_evals.scoring import likelihood, targets
 
-VARIANTS = {"reference": LikelihoodVariant(choices=exams.commonsenseqa)}
+OLMES_SHOTS = olmes_shots("csqa")
+
+VARIANTS = {
+    "reference": LikelihoodVariant(choices=exams.commonsenseqa),
+    # OLMES's multiple-choice form: five shots, letters.
+    "olmes_mc": LikelihoodVariant(
+        choices=olmes.choices(OLMES_SHOTS), prefix=olmes.prefix(OLMES_SHOTS)
+    ),
+}
 
 
 @benchmark(
@@ -28,7 +36,6 @@ def test_commonsenseqa(
 ) -> None:
     """The likeliest letter is the right one."""
     target = targets.index_target(sample)
-    scores = likelihood.choice_scores(choices, likelihoods, target)
-    for name, score in scores.items():
-        record_metric(name, score)
-    assert scores["acc"] == 1, likelihood.comparison(choices, likelihoods, target)
+    score = likelihood.choice_scores(choices, likelihoods, target)["acc"]
+    record_metric("acc", score)
+    assert score == 1, likelihood.comparison(choices, likelihoods, target)

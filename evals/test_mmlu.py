@@ -37,7 +37,6 @@ def test_mmlu(
 ) -> None:
     """The likeliest letter is the right one."""
     target = targets.answer_index(sample)
-    scores = likelihood.choice_scores(choices, likelihoods, target, form.kind)
-    for name, score in scores.items():
-        record_metric(name, score)
-    assert scores[form.metric] == 1, likelihood.comparison(choices, likelihoods, target)
+    score = likelihood.choice_scores(choices, likelihoods, target, form.kind)[form.metric]
+    record_metric(form.metric, score)
+    assert score == 1, likelihood.comparison(choices, likelihoods, target)

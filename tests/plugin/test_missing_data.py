@@ -45,6 +45,44 @@ def test_only_the_benchmark_without_data_is_skipped(
     assert result.ret == pytest.ExitCode.OK
 
 
+FORM = """
+from lightllm_evals import Sample, Variant, benchmark
+from lightllm_evals.errors import DatasetMissingError
+
+def samples():
+    return [Sample(id="one", fields={"q": "1 plus 1 is"})]
+
+def own(sample):
+    return sample["q"]
+
+def shots(sample):
+    raise DatasetMissingError("The shots are nowhere.")
+
+VARIANTS = {
+    "plain": Variant(prompt=own, max_new_tokens=8),
+    "shots": Variant(prompt=own, max_new_tokens=8, prefix=shots),
+}
+
+@benchmark("forms", samples=samples, variants=VARIANTS)
+def test_forms(answer):
+    assert answer == " 2"
+"""
+
+
+@pytest.mark.parametrize(("variant", "outcome"), [("plain", "passed"), ("shots", "skipped")])
+def test_only_the_form_without_its_shots_is_skipped(
+    pytester: pytest.Pytester, simulated: Callable[..., Any], variant: str, outcome: str
+) -> None:
+    pytester.makeini("[pytest]\naddopts = -p no:cacheprovider -ra\nfilterwarnings = error\n")
+    pytester.makepyfile(test_forms=FORM)
+    url = simulated({"1 plus 1 is": " 2"}).url
+    result = pytester.runpytest_subprocess(
+        f"--lightllm-url={url}", f"--lightllm-variant=forms={variant}", timeout=300
+    )
+    result.assert_outcomes(**{outcome: 1})
+    assert ("The shots are nowhere." in result.stdout.str()) == (outcome == "skipped")
+
+
 @pytest.mark.usefixtures("module")
 @pytest.mark.parametrize(
     "selection", [["-m", "zh"], ["test_both.py::test_away"], ["test_both.py::test_away[a/7]"]]

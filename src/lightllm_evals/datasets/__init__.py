@@ -17,6 +17,7 @@ from lightllm_evals.datasets.knowledge import ceval, cmmlu, commonsenseqa, mmlu,
 from lightllm_evals.datasets.language import lambada, wikitext2
 from lightllm_evals.datasets.maths import gsm8k, math500
 from lightllm_evals.datasets.mbpp import mbpp, mbpp_sanitized
+from lightllm_evals.datasets.olmes import olmes_shots
 from lightllm_evals.datasets.reasoning import bbh, drop
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "mbpp_plus",
     "mbpp_sanitized",
     "mmlu",
+    "olmes_shots",
     "openbookqa",
     "piqa",
     "truthfulqa",
