@@ -1,4 +1,4 @@
-"""The command ``lightllm-evals``: what needs no pytest."""
+"""The command ``lightllm-evals``: what needs no pytest, and a look at single prompts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         from lightllm_evals.embedded import main as serve  # noqa: PLC0415  # not always installed
 
         return serve(arguments[1:])
-    options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
+        if arguments[:1] == ["show"]:
+            # Its options are pytest's.
+            from lightllm_evals.pytest_show import show  # noqa: PLC0415  # brings pytest along
+
+            return show(arguments[1:])
+        options = _parser().parse_args(arguments)
+        run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
     except HarnessError as error:
         print(f"ERROR: {error}", file=sys.stderr)  # noqa: T201  # the command's own voice
@@ -41,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "serve", help="run the embedded or a simulated server; --help lists its options"
     )
+    commands.add_parser("show", help="print the whole prompt of a sample, as it is sent")
     add_commands(commands)
     add_data_command(commands)
     return parser
