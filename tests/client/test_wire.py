@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,3 +126,15 @@ def test_the_request_id_travels_in_a_header(
     headers = server.requests[0].headers
     assert headers["x-request-id"].startswith("evals/test_%C3%A9.py::test_x[HumanEval/0-1]")
     assert "x-evil" not in headers
+
+
+def test_a_second_bos_is_refused_where_the_tokenizer_adds_one(ask: Ask) -> None:
+    def answer(*, adds_bos: bool | None, **params: Any) -> str:
+        request = replace(ask(**params), prompt="<s>[INST] hi [/INST]")
+        return str(sent(request, info("a", adds_bos=adds_bos))["inputs"])
+
+    with pytest.raises(ConfigError, match=r"begins with '<s>', and the server's tokenizer adds"):
+        answer(adds_bos=True)
+    assert answer(adds_bos=True, add_special_tokens=False).startswith("<s>")
+    assert answer(adds_bos=False).startswith("<s>")
+    assert answer(adds_bos=None).startswith("<s>")

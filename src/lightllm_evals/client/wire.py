@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightllm_evals.errors import ConfigError
+from lightllm_evals.prompts.chat_template import known_bos
 from lightllm_evals.records import Request, SamplingParams, ServerInfo
 
 MAX_STOPS = 10
@@ -41,9 +42,11 @@ def build(request: Request, info: ServerInfo | None, *, stream: bool) -> Call:
         stream: Ask for server-sent events.
 
     Raises:
-        ConfigError: The interface cannot take this form of prompt.
+        ConfigError: The interface cannot take this form of prompt, or would begin it with a
+            second BOS.
     """
     if request.api == "generate":
+        _check_bos(request, info)
         payload = _native(request, info)
     else:
         payload = _openai(request, info)
@@ -79,6 +82,15 @@ def _native(request: Request, info: ServerInfo | None) -> dict[str, Any]:
         del parameters["return_details"]
         parameters["details"] = True
     return {"inputs": _prompt(request), "parameters": parameters}
+
+
+def _check_bos(request: Request, info: ServerInfo | None) -> None:
+    adds_bos = info is not None and info.adds_bos and request.params.add_special_tokens
+    if adds_bos and (bos := known_bos(request.prompt)):
+        raise ConfigError(
+            f"The prompt of {request.id} begins with {bos!r}, and the server's tokenizer adds BOS "
+            "to it: use --lightllm-param add_special_tokens=false, or leave it out of the prompt."
+        )
 
 
 def _openai(request: Request, info: ServerInfo | None) -> dict[str, Any]:
