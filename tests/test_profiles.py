@@ -183,7 +183,8 @@ def test_name_is_found_in_the_first_folder_that_has_it(tmp_path: Path) -> None:
 
 
 def test_missing_name_is_answered_with_the_names_there_are(shipped: Path) -> None:
-    with pytest.raises(ConfigError, match=r"no profile 'llama'.*there are: embedded, llama2-7b"):
+    names = "embedded, internlm2-chat, llama2-7b"
+    with pytest.raises(ConfigError, match=rf"no profile 'llama'.*there are: {names}"):
         load_profile("llama", [shipped])
 
 

@@ -23,7 +23,12 @@ def first_cells(header: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("header", "table"),
-    [("key", ""), ("key in `[request]`", "[request]\n"), ("key in `[embedded]`", "[embedded]\n")],
+    [
+        ("key", ""),
+        ("key in `[request]`", "[request]\n"),
+        ("key in `[embedded]`", "[embedded]\n"),
+        ("key in `[reasoning]`", "[reasoning]\n"),
+    ],
 )
 def test_page_names_every_key(tmp_path: Path, header: str, table: str) -> None:
     path = tmp_path / "wrong.toml"
@@ -39,9 +44,20 @@ def test_page_names_every_profile_that_is_shipped() -> None:
     assert first_cells("profile") == shipped
 
 
-def test_example_is_a_profile(tmp_path: Path) -> None:
-    path = tmp_path / "my-model.toml"
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
-    path.write_text(text, encoding="utf-8")
-    profile = load_profile(path)
-    assert (profile.launch["tp"], profile.variants) == (2, {"humaneval": "instruct"})
+def test_examples_are_profiles(tmp_path: Path) -> None:
+    profiles = []
+    for number, text in enumerate(re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text, encoding="utf-8")
+        profiles.append(load_profile(path))
+    model, chat, thinker = profiles
+    assert (model.launch["tp"], model.variants) == (2, {"humaneval": "instruct"})
+    assert (chat.chat_template, chat.bos_token, chat.fewshot) == ("llama-2", "<s>", "turns")
+    assert thinker.reasoning is not None
+    assert thinker.reasoning.is_open
+
+
+def test_page_names_every_template_that_is_shipped() -> None:
+    shipped = {path.stem for path in ROOT.glob("fixtures/chat_templates/*.jinja")}
+    (listed,) = re.findall(r"With the package come\n(.*?);", PAGE, re.DOTALL)
+    assert set(re.findall(r"`([^`]+)`", listed)) == shipped
