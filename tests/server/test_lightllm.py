@@ -293,6 +293,21 @@ def test_interpreter_that_does_not_exist_is_one_sentence(tmp_path: Path, log_pat
         start_lightllm(spec, log_path=log_path, start_timeout_s=60)
 
 
+def test_interpreter_whose_lightllm_is_broken_says_what_to_do(
+    tmp_path: Path, log_path: Path
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'OSError: libcudart.so.12' >&2\nexit 1\n", encoding="utf-8")
+    python.chmod(0o755)
+    spec = LaunchSpec(model_dir=str(tmp_path), python=str(python))
+    with pytest.raises(
+        ServerStartError, match=r"(?s)Run this command yourself .*--help"
+    ) as caught:
+        start_lightllm(spec, log_path=log_path, start_timeout_s=60)
+    assert caught.value.exit_code == 1
+    assert "libcudart.so.12" in str(caught.value)
+
+
 def test_missing_model_folder_is_one_sentence(tmp_path: Path, log_path: Path) -> None:
     spec = LaunchSpec(model_dir=str(tmp_path / "gone"))
     with pytest.raises(ConfigError, match="gone does not exist; --lightllm-model-dir"):

@@ -16,6 +16,8 @@ from lightllm_evals.errors import RequestError, ServerUnreachableError
 
 T = TypeVar("T")
 
+_BUSY_ADVICE = "; try again when the server has less to do, or with a lower --lightllm-concurrency"
+
 _log = logging.getLogger(__name__)
 
 
@@ -80,7 +82,7 @@ def retrying(
         if not isinstance(failure, TransientError):
             return failure
         if number > backoff.retries_after(failure):
-            raise _exhausted(failure.error, number, clock() - started) from failure
+            raise _exhausted(failure, number, clock() - started) from failure
         delay_s = backoff.delay_s(number, failure.retry_after_s, rng())
         _log.info("attempt %d failed, next in %.2f s: %s", number, delay_s, failure.error)
         sleep(delay_s)
@@ -95,9 +97,11 @@ def _failure_of(attempt: Callable[[int], T], number: int) -> T | TransientError:
         return failure
 
 
-def _exhausted(error: RequestError, attempts: int, elapsed_s: float) -> RequestError:
+def _exhausted(failure: TransientError, attempts: int, elapsed_s: float) -> RequestError:
+    error = failure.error
     times = "once" if attempts == 1 else f"{attempts} times"
-    return type(error)(f"{error} (tried {times} over {elapsed_s:.1f} s)")
+    advice = _BUSY_ADVICE if failure.is_busy else ""
+    return type(error)(f"{error} (tried {times} over {elapsed_s:.1f} s){advice}")
 
 
 def retry_after_s(value: str | None) -> float | None:

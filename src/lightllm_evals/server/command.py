@@ -210,5 +210,9 @@ def _help_error(
         )
     tail = "\n".join(done.stderr.strip().splitlines()[-20:])
     return ServerStartError(
-        "LightLLM does not tell which flags it takes", command, done.returncode, tail
+        "LightLLM does not tell which flags it takes. Run this command yourself and mend what it "
+        "says, or name another interpreter with --lightllm-python.",
+        command,
+        done.returncode,
+        tail,
     )
