@@ -98,3 +98,40 @@ def test_one_file_holds_one_benchmark_and_no_incomplete_one(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConfigError, match="incomplete"):
         save_baseline(file, torn)
+
+
+def test_a_benchmark_that_the_policy_names_must_have_been_run(tmp_path: Path) -> None:
+    found = ask(scores(), tmp_path, "toy: pass@1>=10%; humaneval: pass@1>=10%; mmlu*: errors<=1")
+    assert verdict(found) is Verdict.INCOMPLETE
+    assert found.result is not None
+    assert found.result.exit_status == 10
+    named = {each.benchmark: each.verdict for each in found.result.benchmarks}
+    assert named == {
+        "toy": Verdict.PASS,
+        "humaneval": Verdict.INCOMPLETE,
+        "mmlu*": Verdict.INCOMPLETE,
+    }
+    assert "humaneval: INCOMPLETE  not run" in "\n".join(found.lines())
+    assert verdict(ask(scores(), tmp_path, "to*: pass@1>=10%; *: errors<=1")) is Verdict.PASS
+
+
+def test_a_standing_policy_holds_for_what_is_run(folder: Path) -> None:
+    def standing(run: RunScores, *policies: str) -> GateAnswer:
+        question = gate_question(policies, None, folder, is_standing=True)
+        return answer(question, {"toy": run}, {"toy": set(run.samples)})
+
+    both = ("toy: pass@1>=10%", "humaneval: pass@1>=10%")
+    assert verdict(standing(scores(), *both)) is Verdict.PASS
+    # Where nothing is compared, how to judge is no reason for a verdict.
+    assert verdict(standing(scores(), "inconclusive=pass")) is Verdict.PASS
+    assert standing(scores(model="n"), "inconclusive=pass") == GateAnswer(result=None)
+    assert verdict(standing(scores(model="n"), "pass@1>=90%")) is Verdict.REGRESSED
+    few = scores(4)
+    save_baselines("default", folder, {"toy": few})
+    assert few.planned == 4
+    lenient = standing(few, "inconclusive=pass")
+    assert lenient.result is not None
+    assert (lenient.result.benchmarks[0].verdict, lenient.result.exit_status) == (
+        Verdict.INCONCLUSIVE,
+        0,
+    )

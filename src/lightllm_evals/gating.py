@@ -37,12 +37,14 @@ class GateQuestion:
         given: The baselines that were named: a file, a folder, "none"; None looks for one.
         folder: Where baselines are looked for unasked; None for nowhere.
         is_asked: A policy or a baseline was given: there is a verdict in any case.
+        is_all_asked: Every section of the policy has to hold for a benchmark that was run.
     """
 
     policy: Policy
     given: str | None
     folder: Path | None
     is_asked: bool
+    is_all_asked: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +76,12 @@ class GateAnswer:
 
 
 def gate_question(
-    policies: tuple[str, ...], given: str | None, folder: Path | None
+    policies: tuple[str, ...], given: str | None, folder: Path | None, *, is_standing: bool = False
 ) -> GateQuestion:
     """Returns what options and ini keys ask for.
+
+    A standing policy, of an ini key, is also there when only some of its benchmarks are run;
+    and one that only says how to judge asks for no verdict where there is no baseline.
 
     Raises:
         ConfigError: A policy is malformed, or the baseline that was named is not there.
@@ -91,11 +96,13 @@ def gate_question(
         # Found out now, not after hours.
         load_baseline(Path(str(given)))
     texts = [_COMPARED, *policies] if is_named else list(policies)
+    policy = parse_policy("\n".join(texts))
     return GateQuestion(
-        policy=parse_policy("\n".join(texts)),
+        policy=policy,
         given=given,
         folder=folder,
-        is_asked=is_named or bool(policies),
+        is_asked=is_named or (policy.is_demanding if is_standing else bool(policies)),
+        is_all_asked=not is_standing,
     )
 
 
@@ -154,7 +161,10 @@ def answer(
             if baseline is not None:
                 baselines[name] = baseline
     is_gated = bool(runs) and (question.is_asked or bool(baselines))
-    result = judge(runs, baselines, question.policy) if is_gated else None
+    result = None
+    if is_gated:
+        is_all_asked = question.is_all_asked
+        result = judge(runs, baselines, question.policy, is_all_asked=is_all_asked)
     return GateAnswer(result=result, notes=tuple(notes))
 
 

@@ -58,7 +58,10 @@ class Gate:
         # A run that becomes the new baseline is not held to the old one unasked.
         is_looked_for = self._folder.is_dir() and not settings.save_baseline
         self._question = gate_question(
-            settings.gate, settings.baseline, self._folder if is_looked_for else None
+            settings.gate,
+            settings.baseline,
+            self._folder if is_looked_for else None,
+            is_standing=not self._config.option.lightllm_gate,
         )
 
     def header(self, run: Run) -> list[str]:

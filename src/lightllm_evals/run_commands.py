@@ -75,6 +75,7 @@ def compare_command(options: argparse.Namespace) -> int:
         then,
         # Who compares wants to hear of a drop, whatever else the policy says.
         parse_policy("\n".join(["drop<=2", *options.gate])),
+        is_all_asked=True,
     )
     _print(verdict_lines(result))
     return int(result.exit_status)

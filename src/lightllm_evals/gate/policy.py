@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -105,6 +105,21 @@ class Policy:
 
     sections: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    @property
+    def is_demanding(self) -> bool:
+        """Whether it asks for anything by itself, and does not only say how to judge."""
+        return any(_is_demand(item) for _, items in self.sections for item in items)
+
+    def without_match(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Returns the patterns of sections that hold for none of the benchmarks ``names``."""
+        ran = list(names)
+        patterns = dict.fromkeys(pattern for pattern, _ in self.sections if pattern != "*")
+        return tuple(
+            pattern
+            for pattern in patterns
+            if not any(fnmatch.fnmatchcase(name, pattern) for name in ran)
+        )
+
     def for_benchmark(self, name: str) -> BenchmarkPolicy:
         """Returns what the benchmark ``name`` must meet."""
         policy = BenchmarkPolicy()
@@ -127,6 +142,13 @@ def parse_policy(text: str) -> Policy:
         for item in items:
             policy = _with_item(policy, item)
     return Policy(sections=sections)
+
+
+def _is_demand(item: str) -> bool:
+    asked = _with_item(BenchmarkPolicy(), item)
+    return asked.needs_baseline or bool(
+        asked.floors or asked.ceilings or asked.must_pass or asked.limits or asked.timings
+    )
 
 
 def _section(text: str) -> tuple[str, tuple[str, ...]]:

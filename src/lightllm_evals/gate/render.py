@@ -77,7 +77,7 @@ def _headline(verdict: BenchmarkVerdict) -> str:
             f"{_between(found.difference.interval, found.unit)}"
         )
     if verdict.score.value is None:
-        return f"{verdict.metric} of nothing"
+        return f"{verdict.metric} of nothing" if verdict.metric else "not run"
     interval, unit = verdict.score.interval, verdict.score.unit
     shown = ""
     if interval:

@@ -55,7 +55,7 @@ class BenchmarkVerdict:
         is_accepted: The verdict lets the gate pass: it is a pass, or the policy says that
             inconclusive passes.
         checks: Everything that was asked, in order.
-        metric: Name of the headline metric.
+        metric: Name of the headline metric, "" where no sample was run.
         score: The headline metric of the run's samples, with its 95 % interval.
         comparison: The paired comparison with the baseline, None where there is none.
         p_adjusted: One-sided p after Holm's correction over the benchmarks compared.
@@ -133,11 +133,14 @@ def judge(
     runs: Mapping[str, RunScores],
     baselines: Mapping[str, RunScores] | None = None,
     policy: Policy | None = None,
+    *,
+    is_all_asked: bool = False,
 ) -> GateResult:
     """Returns the verdict on ``runs``, by benchmark, against the ``baselines`` of the same names.
 
     A benchmark without a baseline is only held to what needs none, unless its policy names a
-    drop or a timing. Holm's correction goes over the benchmarks whose drop is judged.
+    drop or a timing. Holm's correction goes over the benchmarks whose drop is judged. With
+    ``is_all_asked`` a section of the policy that holds for none of the runs is incomplete.
     """
     baselines, policy = baselines or {}, policy or Policy()
     cases = {
@@ -151,9 +154,23 @@ def judge(
         _judge_benchmark(name, case, comparisons[name], adjusted.get(name), max(1, share))
         for name, case in cases.items()
     )
+    if is_all_asked:
+        benchmarks += tuple(_not_run(name) for name in policy.without_match(runs))
     refused = [b.verdict for b in benchmarks if not b.is_accepted]
     worst = max(refused, key=lambda v: v.severity, default=Verdict.PASS)
     return GateResult(benchmarks=benchmarks, verdict=worst, exit_status=_STATUS[worst])
+
+
+def _not_run(name: str) -> BenchmarkVerdict:
+    reason = "the policy names it, and no sample of it was run"
+    return BenchmarkVerdict(
+        benchmark=name,
+        verdict=Verdict.INCOMPLETE,
+        is_accepted=False,
+        checks=(Check(name="complete", verdict=Verdict.INCOMPLETE, reason=reason),),
+        metric="",
+        score=Estimate(value=None, interval=None, n=0, definition="no samples scored"),
+    )
 
 
 def _adjusted(
