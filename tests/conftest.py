@@ -1,17 +1,22 @@
-"""What tests of several areas need: a simulated server in a process of its own."""
+"""What all tests need: a check that nothing is left behind, and simulated servers."""
 
 from __future__ import annotations
 
+import gc
 import json
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import hypothesis
+import psutil
 import pytest
 import requests
 
@@ -21,10 +26,69 @@ hypothesis.settings.load_profile("any-machine")
 
 START_DEADLINE_S = 60.0
 
+# How long a process may take to end after the test that started it, on however busy a machine.
+END_DEADLINE_S = 60.0
+MARK = "LIGHTLLM_EVALS_TESTS"
+
 # A shell starts its background jobs with Ctrl-C ignored, and children inherit that: tests that
 # send it would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Fails the session where tests left a process, a socket or a temporary file behind.
+
+    Looks only at what is this session's own, so that others may run beside it, as xdist's
+    workers do: its descendants, processes that carry its mark, and its temporary folder.
+    """
+    mark = uuid.uuid4().hex
+    before = set(psutil.Process().children(recursive=True))
+    sockets = _own_sockets()
+    folder = Path(tempfile.mkdtemp(prefix="lightllm-evals-tests-"))
+    # As /tmp itself: sandboxes of another user have their scratch folders in it, too.
+    folder.chmod(0o1777)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARK, mark)
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield
+    gc.collect()
+    _, processes = psutil.wait_procs(_own_processes(mark) - before, timeout=END_DEADLINE_S)
+    left = [f"process {_described(process)}" for process in processes]
+    left += [f"socket {socket}" for socket in _own_sockets() - sockets]
+    # Pytest inside pytest keeps its folders for people to look at.
+    left += [f"file {path}" for path in folder.iterdir() if "pytest-of-" not in path.name]
+    for process in processes:
+        process.kill()
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"tests left behind: {'; '.join(left)}"
+
+
+def _own_processes(mark: str) -> set[psutil.Process]:
+    """Returns our descendants, and those whose parent ended before them."""
+    found = set(psutil.Process().children(recursive=True))
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark:
+                found.add(process)
+        except psutil.Error:
+            # Somebody else's, or gone in the meantime.
+            continue
+    return found
+
+
+def _own_sockets() -> set[tuple[Any, ...]]:
+    found = psutil.Process().net_connections("inet")
+    return {(each.fd, each.laddr, each.raddr, each.status) for each in found}
+
+
+def _described(process: psutil.Process) -> str:
+    try:
+        return f"{process.pid} ({' '.join(process.cmdline())})"
+    except psutil.Error:
+        return str(process.pid)
 
 
 class SimulatedServer:
