@@ -9,16 +9,18 @@ hosts too, and the channel carries everything else, as JSON text:
                            plan        cases to request, in portions; ``last`` ends them
                            want        a case is waiting for its completion
     controller -> worker   session     the servers are ready; ``plan`` asks for the cases
+                           plan        asks for them later: who was to send them is gone
                            failed      they are not
                            outcome     a completion or an error
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +36,7 @@ from lightllm_evals.pytest_fixtures import SOURCE
 from lightllm_evals.pytest_options import SENT_SETTINGS, SETTINGS
 from lightllm_evals.pytest_scheduling import CompletionScheduling
 from lightllm_evals.records import Completion, Request, from_json, to_json
-from lightllm_evals.results import CaseVerdict, PlannedCase, decode_planned
+from lightllm_evals.results import CaseVerdict, decode_planned
 
 if TYPE_CHECKING:
     from lightllm_evals.run import Run
@@ -65,6 +67,7 @@ class ControllerSide:
         self._lock = threading.RLock()
         self._channels: dict[Any, Any] = {}
         self._unanswered: list[Any] = []
+        self._answered: list[Any] = []
         self._planner: Any = None
         self._is_planned = False
         self._wanted: dict[str, set[Any]] = defaultdict(set)
@@ -114,11 +117,16 @@ class ControllerSide:
 
     @pytest.hookimpl
     def pytest_testnodedown(self, node: Any) -> None:
-        """Forgets a worker; if it was sending the plan, the next one sends it all again."""
+        """Forgets a worker; if it was sending the plan, another one sends it all again."""
         with self._lock:
             self._channels.pop(node, None)
+            if node in self._answered:
+                self._answered.remove(node)
             if node is self._planner:
-                self._planner = None
+                # Without one the next to collect is asked, such as the dead one's replacement.
+                self._planner = next(iter(self._answered), None)
+                if self._planner is not None and not self._is_planned:
+                    self._send(self._planner, type="plan")
         if self._refusal:
             raise pytest.UsageError(self._refusal)
 
@@ -190,6 +198,7 @@ class ControllerSide:
                 is_planner = self._planner is None and not self._is_planned
                 if is_planner:
                     self._planner = node
+                self._answered.append(node)
                 self._send(node, type="session", plan=is_planner)
             self._unanswered.clear()
 
@@ -248,6 +257,7 @@ class WorkerSide:
         self._mailbox = Mailbox()
         self._session: dict[str, Any] | None = None
         self._answered = threading.Event()
+        self._items: dict[pytest.Item, Any] = {}
         config.stash[SOURCE] = self
 
     @pytest.hookimpl(wrapper=True)
@@ -263,7 +273,7 @@ class WorkerSide:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Tells the controller what there is to run."""
-        items = _case_items(session)
+        items = self._items = _case_items(session)
         if not items:
             return
         self._channel.setcallback(self._receive, endmarker=None)
@@ -272,15 +282,13 @@ class WorkerSide:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Waits until the servers are ready, and sends the plan if asked to."""
-        items = _case_items(session)
-        if items:
+        if self._items:
             self._answered.wait()
             assert self._session is not None
             if self._session["type"] == "session" and self._session["plan"]:
                 try:
-                    self._send_plan(planned_case(item, case) for item, case in items.items())
+                    self._send_plan()
                 except HarnessError as error:
-                    self._send(type="refused", message=str(error))
                     raise pytest.UsageError(str(error)) from error
         return (yield)
 
@@ -297,12 +305,27 @@ class WorkerSide:
         finally:
             self._mailbox.discard(request.id)
 
-    def _send_plan(self, cases: Iterator[PlannedCase]) -> None:
-        portion = [to_json(case) for case in islice(cases, _PORTION)]
-        while portion:
-            following = [to_json(case) for case in islice(cases, _PORTION)]
-            self._send(type="plan", cases=portion, last=not following)
-            portion = following
+    def _send_plan(self) -> None:
+        """Sends all cases.
+
+        Raises:
+            HarnessError: One cannot be made into a request; the controller was told so.
+        """
+        cases = (planned_case(item, case) for item, case in self._items.items())
+        try:
+            portion = [to_json(case) for case in islice(cases, _PORTION)]
+            while portion:
+                following = [to_json(case) for case in islice(cases, _PORTION)]
+                self._send(type="plan", cases=portion, last=not following)
+                portion = following
+        except HarnessError as error:
+            self._send(type="refused", message=str(error))
+            raise
+
+    def _send_plan_later(self) -> None:
+        # The controller was told; here are only cases, which cannot do anything about it.
+        with contextlib.suppress(HarnessError):
+            self._send_plan()
 
     def _send(self, **message: Any) -> None:
         try:
@@ -319,6 +342,9 @@ class WorkerSide:
         message = json.loads(text)
         if message["type"] == "outcome":
             self._mailbox.put(message["id"], decode_outcome(message["outcome"]))
+        elif message["type"] == "plan":
+            # Cases may be running, and outcomes for them arrive on this thread.
+            threading.Thread(target=self._send_plan_later, name="lightllm-plan").start()
         else:
             self._session = message
             self._answered.set()
