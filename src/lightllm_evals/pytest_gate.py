@@ -78,7 +78,9 @@ class Gate:
         assert self._question is not None
         if self._settings.shard:
             return ["a shard has no verdict of its own; `lightllm-evals merge` gives it"]
-        return candidate_lines(self._question, model_name(run.identity))
+        lines = candidate_lines(self._question, model_name(run.identity))
+        run.is_compared = len(lines) > len(self._question.policy.sections)
+        return lines
 
     def judge(self, run: Run, summaries: Sequence[BenchmarkSummary], *, is_intact: bool) -> None:
         """Makes up the verdict, tells JUnit and GitHub, and saves a baseline if asked to.

@@ -18,13 +18,13 @@ from lightllm_evals.archive import Archive
 from lightllm_evals.errors import HarnessError, RequestCancelledError, ServerError
 from lightllm_evals.excerpt import cause
 from lightllm_evals.mailbox import Mailbox, Outcome
-from lightllm_evals.metrics import accuracy
 from lightllm_evals.records import Completion, Request
 from lightllm_evals.results import CaseResult, CaseVerdict, PlannedCase
 from lightllm_evals.run_directory import RunDirectory
 from lightllm_evals.run_scores import Finished
 from lightllm_evals.runner import Generation, Progress
 from lightllm_evals.serving import Serving
+from lightllm_evals.stats import mcnemar
 from lightllm_evals.summary import BenchmarkSummary, outcome_of, summarize
 from lightllm_evals.summary import Outcome as Figures
 
@@ -45,6 +45,7 @@ class Run:
 
     Attributes:
         is_plan_whole: Every case that will run has been planned; until then no figure is final.
+        is_compared: There is a baseline for it.
         on_outcome: Called with a request id, from an engine thread, when its outcome is here.
     """
 
@@ -65,6 +66,7 @@ class Run:
         self.identity = identity
         self.on_outcome: Callable[[str], None] = lambda request_id: None
         self.is_plan_whole = False
+        self.is_compared = False
         self._is_stopped = False
         self._is_repeated = is_repeated
         self._mailbox = Mailbox()
@@ -172,7 +174,8 @@ class Run:
     def summaries(self) -> list[BenchmarkSummary]:
         """Returns the figures so far, one summary a benchmark."""
         with self._lock:
-            return summarize(list(self._planned.values()), list(self._figures.values()))
+            planned, figures = list(self._planned.values()), list(self._figures.values())
+        return summarize(planned, figures)
 
     def finished(self) -> list[Finished]:
         """Returns every planned case with what came of it so far."""
@@ -220,9 +223,7 @@ class Run:
         return time.monotonic() - self._started_s
 
     def _watch_servers(self) -> None:
-        if not self._ended.wait(_WATCH_S):
-            # Importing scipy takes a second: now, while everybody waits for the servers.
-            accuracy([0.0, 1.0])
+        is_prepared = False
         # A server of ours that died may leave requests hanging instead of breaking them.
         while not self._ended.wait(_WATCH_S):
             try:
@@ -231,6 +232,18 @@ class Run:
                 self._mailbox.close(error)
                 self._generation.stop(str(error))
                 return
+            if not is_prepared and 4 * len(self._figures) > len(self._planned):
+                is_prepared = True
+                self._import_ahead()
+
+    def _import_ahead(self) -> None:
+        """Imports what figures and comparisons need, which takes up to a second.
+
+        That is better spent while everybody waits for servers than when all is over.
+        """
+        self.summaries()
+        if self.is_compared:
+            mcnemar(1, 0)
 
     def stop(self, reason: str) -> None:
         """Cancels what is in flight, once; safe to call again."""
