@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
-from lightllm_evals.client import Client
+from lightllm_evals.client import Client, scoring_check
+from lightllm_evals.client.prompt_logprobs import parse_prompt_logprobs
+from lightllm_evals.errors import ServerError
 from lightllm_evals.records import Choice, Likelihood, Request, SamplingParams, Scoring, ServerInfo
 
 Start = Callable[..., contextlib.AbstractContextManager[str]]
@@ -63,6 +67,22 @@ def scorer(target_name: str, start_embedded: Start) -> Iterator[Scorer]:
 
 def test_it_passes_the_known_answer_check(scorer: Scorer) -> None:
     scorer.client.check_scoring()
+
+
+def test_the_check_would_find_values_kept_by_token_id(
+    scorer: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if scorer.is_simulated:
+        pytest.skip("a simulated token has one value, wherever it stands")
+
+    def by_token_id(*args: Any, **options: Any) -> Any:
+        scored = parse_prompt_logprobs(*args, **options)
+        last = dict(zip(scored.token_ids, scored.logprobs, strict=True))
+        return dataclasses.replace(scored, logprobs=tuple(last[i] for i in scored.token_ids))
+
+    monkeypatch.setattr(scoring_check, "parse_prompt_logprobs", by_token_id)
+    with pytest.raises(ServerError, match="scores given texts wrongly"):
+        scorer.client.check_scoring()
 
 
 def test_choices_of_a_context_are_scored_each(scorer: Scorer) -> None:
