@@ -117,7 +117,7 @@ def _shard(run: PastRun) -> Shard | None:
 
 
 def _is_whole(cases: Sequence[CaseResult], planned: Mapping[str, int]) -> bool:
-    # A shard without a sample leaves no run behind.
+    # Whole is whole, whatever shards there were.
     totals = {
         result.case.benchmark: result.case.num_samples_total * (1 + result.case.repeat)
         for result in sorted(cases, key=lambda result: result.case.repeat)
@@ -139,7 +139,9 @@ def _gaps(shards: Sequence[Shard | None]) -> list[str]:
 
 
 def _identity(runs: Sequence[PastRun]) -> dict[str, Any]:
-    first = dict(runs[0].identity)
+    # The run of a shard without a sample had no server.
+    served = [run for run in runs if run.identity.get("servers")]
+    first = dict((served or runs)[0].identity)
     first.pop("schema", None)
     first["settings"] = {**first["settings"], "shard": None}
     first["merged"] = [run.path.name for run in runs]

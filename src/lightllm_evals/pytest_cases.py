@@ -54,6 +54,9 @@ CASE_KINDS = (
 )
 _OUTCOME = pytest.StashKey[CaseVerdict]()
 
+EMPTY_SHARD = "no-sample-in-shard"
+"""Id of the skipped test that stands for a benchmark of which a shard has no sample."""
+
 _PARAMETER = "sample"
 _PROMPT_END = 1200
 
@@ -75,6 +78,10 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
             repeats=settings.repeats,
             shard=parse_shard(settings.shard) if settings.shard else None,
         )
+        if settings.shard and not plan.cases:
+            reason = f"shard {settings.shard} has no sample of {benchmark.name}"
+            _skip(metafunc, benchmark, reason, [EMPTY_SHARD])
+            return
         _check_named(metafunc, [case.id for case in plan.cases])
         for case in plan.cases[:1]:
             # Few-shot text may come from a data set, too.
@@ -83,7 +90,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
             # What the profile asks for may be impossible with this form: said at once.
             build_request(case, "", options_of(config))
     except DatasetMissingError as error:
-        _skip(metafunc, benchmark, str(error))
+        # Whoever names a sample is told the reason, not that there is no such sample.
+        _skip(metafunc, benchmark, str(error), _named_samples(metafunc) or ["data-missing"])
         return
     except DatasetError as error:
         raise pytest.Collector.CollectError(str(error)) from error
@@ -97,12 +105,12 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     )
 
 
-def _skip(metafunc: pytest.Metafunc, benchmark: Benchmark, reason: str) -> None:
-    """Leaves a skipped test in the place of a benchmark without data: not everybody has all."""
+def _skip(
+    metafunc: pytest.Metafunc, benchmark: Benchmark, reason: str, ids: Sequence[str]
+) -> None:
+    """Leaves skipped tests in the place of a benchmark's cases: not everybody has all data."""
     names = [*benchmark.kinds, *(["likelihood"] if benchmark.has_likelihoods else [])]
     marks = [getattr(pytest.mark, name) for name in names]
-    # Whoever names a sample is told the reason, not that there is no such sample.
-    ids = _named_samples(metafunc) or ["data-missing"]
     metafunc.parametrize(
         _PARAMETER,
         [pytest.param(None, id=id_, marks=[pytest.mark.skip(reason), *marks]) for id_ in ids],

@@ -19,6 +19,7 @@ from lightllm_evals.errors import HarnessError
 from lightllm_evals.opening import Opening
 from lightllm_evals.profiles import Profile
 from lightllm_evals.pytest_cases import (
+    EMPTY_SHARD,
     case_of,
     needs_of,
     options_of,
@@ -48,13 +49,14 @@ class Owner:
         self._gate = Gate(config)
         self._needs = Needs()
         self._is_announced = False
-        self._is_in_vain = False
         self._num_failed = 0
         self._num_other_failures = 0
         self._progress: ProgressLine | None = None
         self._opening: Opening[Run] = Opening(self.open_run)
         self._connecting: Opening[Serving] | None = None
         self._unsaid: list[str] = []
+        self._is_empty_shard = False
+        self._last_words = ""
         if self._settings.profile:
             # A wrong name is said here, and not by every worker.
             profile_of(config)
@@ -201,6 +203,8 @@ class Owner:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Writes down a case when its last report is here."""
         run = self.run
+        if report.skipped and report.nodeid.endswith(f"[{EMPTY_SHARD}]"):
+            self._is_empty_shard = True
         data = getattr(report, "lightllm", None)
         if run is not None and data is not None:
             run.record(report.nodeid, from_json(CaseVerdict, data))
@@ -226,8 +230,12 @@ class Owner:
             self._opening.abandon()
             if self._connecting is not None:
                 self._connecting.abandon()
-            self._is_in_vain = self._asks_in_vain(exitstatus)
-            if self._is_in_vain:
+            if self._is_empty_shard and exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = self._leave_empty_run()
+            if self._asks_in_vain(exitstatus):
+                self._last_words = (
+                    "a gate was asked for, and no sample was run: nothing was judged."
+                )
                 session.exitstatus = NOTHING_JUDGED
             return
         from lightllm_evals.run_identity import summary_data  # noqa: PLC0415  # only with evals
@@ -251,10 +259,27 @@ class Owner:
     def _is_intact(self, run: Run) -> bool:
         return run.is_plan_whole and run.directory.failure is None and not self._num_other_failures
 
+    def _leave_empty_run(self) -> int:
+        """Writes a run for ``merge``, and returns the exit status."""
+        from lightllm_evals.start import leave_empty_run  # noqa: PLC0415  # seldom needed
+
+        below = self._config.invocation_params.dir
+        try:
+            path = leave_empty_run(self._settings, profile_of(self._config), below=below)
+        except HarnessError as error:
+            self._last_words = str(error)
+            return NOTHING_JUDGED
+        self._last_words = (
+            f"shard {self._settings.shard} has none of the samples, so that nothing was asked; "
+            f"`lightllm-evals merge` takes its run like any other: {path}"
+        )
+        return int(pytest.ExitCode.OK)
+
     def _asks_in_vain(self, exitstatus: int) -> bool:
         """Whether a gate was asked for on the command line and there was nothing to judge."""
         option = self._config.option
-        is_asked = bool(option.lightllm_min or option.lightllm_gate)
+        # A shard has no verdict of its own, and one without a sample is as good as any.
+        is_asked = bool(option.lightllm_min or (option.lightllm_gate and not self._is_empty_shard))
         is_over = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         return is_asked and is_over and not option.collectonly
 
@@ -278,10 +303,8 @@ class Owner:
         run = self.run
         if run is None:
             result = yield
-            if self._is_in_vain:
-                terminalreporter.write_line(
-                    "lightllm: a gate was asked for, and no sample was run: nothing was judged."
-                )
+            if self._last_words:
+                terminalreporter.write_line(f"lightllm: {self._last_words}")
             return result
         with collapsed_errors(terminalreporter):
             result = yield

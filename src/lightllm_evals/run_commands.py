@@ -92,8 +92,9 @@ def merge_command(options: argparse.Namespace) -> int:
     if options.output:
         write_merged(Path(options.output), merged)
         _print([f"merged run: {options.output}"])
-    if merged.gaps:
-        _print([f"INCOMPLETE: {gap}" for gap in merged.gaps])
+    gaps = merged.gaps or (() if merged.scores else ("none of the runs has a sample",))
+    if gaps:
+        _print([f"INCOMPLETE: {gap}" for gap in gaps])
         return int(GateStatus.NOT_JUDGED)
     found = answer(question, merged.scores, merged.samples)
     _print(found.lines())

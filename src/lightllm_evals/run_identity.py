@@ -46,17 +46,17 @@ def versions() -> dict[str, str]:
 def run_identity(
     settings: Settings,
     profile: Profile | None,
-    serving: Serving,
+    serving: Serving | None,
     isolation: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    """Returns the identity of a run, as ``run.json`` has it."""
+    """Returns the identity of a run, as ``run.json`` has it; some runs need no server."""
     continued = settings.resume or settings.rescore
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": versions(),
-        "kind": serving.kind,
-        "servers": [to_json(info) for info in serving.infos],
-        "concurrency": serving.concurrency,
+        "kind": serving.kind if serving else "none",
+        "servers": [to_json(info) for info in serving.infos] if serving else [],
+        "concurrency": serving.concurrency if serving else None,
         "profile": profile.name if profile else None,
         "api": settings.api or (profile.api if profile else None) or "generate",
         "sandbox": dict(isolation) if isolation else None,

@@ -98,6 +98,26 @@ def start_run(
     )
 
 
+def leave_empty_run(settings: Settings, profile: Profile | None, *, below: Path) -> Path:
+    """Writes the run of a shard that has no sample, for who merges, and returns its folder.
+
+    Raises:
+        ConfigError: The folder cannot be written.
+    """
+    given = settings.run_dir
+    directory = RunDirectory(Path(given) if given else default_run_directory(below))
+    try:
+        identity = run_identity(settings, profile, None, None)
+        directory.begin(identity)
+        # It ended when it started: the same fields as any other summary.
+        figures = {"finished": identity["started"], "wall_s": 0.0, "completions_reused": 0}
+        nothing: dict[str, Any] = {"benchmarks": [], "errors": {}, "unfinished": [], "gate": None}
+        directory.write("summary.json", {**identity, **figures, **nothing})
+    finally:
+        directory.close()
+    return directory.path
+
+
 def _isolation(settings: Settings) -> dict[str, Any]:
     with Sandbox(min_isolation=settings.minimum_isolation) as sandbox:
         found = sandbox.isolation

@@ -79,6 +79,47 @@ def test_shards_become_one_run_unless_they_overlap_or_one_is_missing(
     result.stderr.fnmatch_lines(["*both have test_toy.py::test_toy*"])
 
 
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_shard_without_a_sample_says_so_and_can_be_merged(
+    toy: Callable[[int], None],
+    simulated: Callable[..., Any],
+    answers: Callable[[int, int], dict[str, str]],
+    pytester: pytest.Pytester,
+    command: Callable[..., pytest.RunResult],
+    workers: str,
+) -> None:
+    toy(1)
+    url = f"--lightllm-url={simulated(answers(1, 2), *MODEL).url}"
+    names = []
+    empty = ""
+    for i in (1, 2):
+        options = (f"--lightllm-shard={i}/2", f"--lightllm-run-dir=part{i}", "--lightllm-limit=1")
+        # Its verdict is that of the whole.
+        gate = "--lightllm-gate=toy: pass@1>=1%"
+        result = pytester.runpytest_subprocess(workers, url, *options, gate, timeout=300)
+        names.append(f"part{i}")
+        if "has none of the samples" in result.stdout.str():
+            assert result.ret == 0
+            result.assert_outcomes(skipped=1)
+            result.stdout.fnmatch_lines(
+                [f"lightllm: shard {i}/2 has none of the samples*`lightllm-evals merge`*part{i}"]
+            )
+            empty = names[-1]
+    for order in (names, names[::-1]):
+        result = command("merge", *order)
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["toy: 1 of 1 scored, 0 errors; pass@1 *"])
+    result = command("merge", empty)
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["INCOMPLETE: no*"])
+    # A condition is a question of its own, and nothing answers it.
+    condition = "--lightllm-min=toy:pass@1>=0.1"
+    shard = f"--lightllm-shard={empty[-1]}/2"
+    result = pytester.runpytest_subprocess(workers, url, shard, condition, timeout=300)
+    assert result.ret == 10
+    result.stdout.fnmatch_lines(["lightllm: a gate was asked for, and no sample was run*"])
+
+
 def test_runs_are_compared_and_their_noise_is_measured(
     run: Callable[..., str],
     simulated: Callable[..., Any],
