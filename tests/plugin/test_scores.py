@@ -13,7 +13,7 @@ WRONG_EVERY = 3  # 8 wrong, 16 right
 DISTRIBUTIONS = [
     "-n0",
     "-n2",
-    "-n4",
+    "-n8",
     "-n2 --dist=worksteal",
     "-n2 --dist=loadscope",
     "-n2 --dist=loadfile",
