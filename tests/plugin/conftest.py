@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+# pytester forgets what a run in its own process imported, and numpy cannot be loaded twice.
+import numpy as np  # noqa: F401
 import pytest
+import scipy.stats  # noqa: F401
 
 TOY = '''
 from lightllm_evals import Sample, benchmark
