@@ -15,9 +15,9 @@ from lightllm_evals.pytest_reports import rerun_of
 if TYPE_CHECKING:
     # These bring scipy along: imported where a run has evals.
     from lightllm_evals.gate import BenchmarkVerdict, Condition, RunScores
-    from lightllm_evals.gating import GateAnswer, GateQuestion
-    from lightllm_evals.run import Run
-    from lightllm_evals.summary import BenchmarkSummary
+    from lightllm_evals.runs.gating import GateAnswer, GateQuestion
+    from lightllm_evals.runs.run import Run
+    from lightllm_evals.runs.summary import BenchmarkSummary
 
 NOTHING_JUDGED = 10  # GateStatus.NOT_JUDGED, without its import
 
@@ -51,7 +51,7 @@ class Gate:
 
     def _prepare(self) -> None:
         from lightllm_evals.gate import parse_min_condition  # noqa: PLC0415  # only where needed
-        from lightllm_evals.gating import gate_question  # noqa: PLC0415  # only where needed
+        from lightllm_evals.runs.gating import gate_question  # noqa: PLC0415  # only where needed
 
         settings = self._settings
         self._conditions = [parse_min_condition(text) for text in settings.minimums]
@@ -70,8 +70,8 @@ class Gate:
         Raises:
             HarnessError: A baseline cannot be read.
         """
-        from lightllm_evals.gating import candidate_lines  # noqa: PLC0415  # only with evals
-        from lightllm_evals.serving_identity import model_name  # noqa: PLC0415  # only with evals
+        from lightllm_evals.runs.gating import candidate_lines  # noqa: PLC0415  # only with evals
+        from lightllm_evals.runs.serving_identity import model_name  # noqa: PLC0415  # only with evals
 
         if self._question is None:
             self._prepare()
@@ -88,8 +88,8 @@ class Gate:
         A run that is not intact (results not written, cases not planned, other tests failed)
         passes nothing and is no baseline.
         """
-        from lightllm_evals.report_text import verdict_lines  # noqa: PLC0415  # only with evals
-        from lightllm_evals.run_scores import run_scores  # noqa: PLC0415  # only with evals
+        from lightllm_evals.reports.tables import verdict_lines  # noqa: PLC0415  # only with evals
+        from lightllm_evals.runs.scores import run_scores  # noqa: PLC0415  # only with evals
 
         finished = run.finished()
         for case, _ in finished:
@@ -110,7 +110,7 @@ class Gate:
         self._tell_github()
 
     def _answer_question(self, runs: dict[str, RunScores]) -> None:
-        from lightllm_evals.gating import answer  # noqa: PLC0415  # only with evals
+        from lightllm_evals.runs.gating import answer  # noqa: PLC0415  # only with evals
 
         if self._settings.shard or self._question is None:
             return
@@ -120,7 +120,7 @@ class Gate:
         self._answer = answer(self._question, runs, planned)
 
     def _save(self, runs: dict[str, RunScores]) -> None:
-        from lightllm_evals.gating import save_baselines  # noqa: PLC0415  # only with evals
+        from lightllm_evals.runs.gating import save_baselines  # noqa: PLC0415  # only with evals
 
         if self._settings.save_baseline:
             paths = save_baselines(self._settings.save_baseline, self._folder, runs)
@@ -204,7 +204,7 @@ class Gate:
                 xml.pytest_runtest_logreport(report)
 
     def _tell_github(self) -> None:
-        from lightllm_evals.gating import append_job_summary  # noqa: PLC0415  # only with evals
+        from lightllm_evals.runs.gating import append_job_summary  # noqa: PLC0415  # only with evals
 
         if self._answer is not None and self._answer.result is not None:
             trouble = append_job_summary(self._answer.result, self._rerun)

@@ -186,7 +186,7 @@ def _continues(settings: Settings) -> bool:
 
 
 def _continued(settings: Settings, given: Set[str], config: pytest.Config) -> Settings:
-    from lightllm_evals.past_run import find_run  # noqa: PLC0415  # only where it is needed
+    from lightllm_evals.runs.past_run import find_run  # noqa: PLC0415  # only where it is needed
 
     run = find_run(settings.resume or settings.rescore or "", runs_folder(config))
     earlier = settings_from_data(run.identity["settings"])
@@ -199,6 +199,6 @@ def _continued(settings: Settings, given: Set[str], config: pytest.Config) -> Se
 
 def runs_folder(config: pytest.Config) -> Path:
     """Returns where runs are kept unless --lightllm-run-dir says otherwise."""
-    from lightllm_evals.run_directory import runs_below  # noqa: PLC0415  # only where needed
+    from lightllm_evals.runs.directory import runs_below  # noqa: PLC0415  # only where needed
 
     return runs_below(config.invocation_params.dir)

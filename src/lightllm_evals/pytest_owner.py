@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lightllm_evals import lengths
 from lightllm_evals.cases import Needs
 from lightllm_evals.errors import HarnessError
-from lightllm_evals.opening import Opening
 from lightllm_evals.profiles import Profile
 from lightllm_evals.pytest_cases import (
     EMPTY_SHARD,
@@ -33,11 +31,13 @@ from lightllm_evals.pytest_options import SETTINGS
 from lightllm_evals.pytest_progress import ProgressLine
 from lightllm_evals.records import from_json
 from lightllm_evals.results import CaseVerdict
+from lightllm_evals.runs import lengths
+from lightllm_evals.runs.opening import Opening
 
 if TYPE_CHECKING:
     # These bring requests, psutil and more along: imported where a run has evals.
-    from lightllm_evals.run import Run
-    from lightllm_evals.serving import Serving
+    from lightllm_evals.runs.run import Run
+    from lightllm_evals.runs.serving import Serving
 
 
 class Owner:
@@ -110,7 +110,7 @@ class Owner:
         self._needs |= needs
 
     def _connect(self) -> Serving:
-        from lightllm_evals.serving import open_serving  # noqa: PLC0415  # only with evals
+        from lightllm_evals.runs.serving import open_serving  # noqa: PLC0415  # only with evals
 
         return open_serving(
             self._settings,
@@ -126,7 +126,7 @@ class Owner:
         Raises:
             HarnessError: Something that the run needs is not to be had.
         """
-        from lightllm_evals.start import start_run  # noqa: PLC0415  # only runs with evals pay
+        from lightllm_evals.runs.start import start_run  # noqa: PLC0415  # only runs with evals pay
 
         while self._unsaid:
             self._say(self._unsaid.pop(0))
@@ -238,7 +238,7 @@ class Owner:
                 )
                 session.exitstatus = NOTHING_JUDGED
             return
-        from lightllm_evals.run_identity import summary_data  # noqa: PLC0415  # only with evals
+        from lightllm_evals.runs.identity import summary_data  # noqa: PLC0415  # only with evals
 
         run.stop("the run has ended")
         if self._progress is not None:
@@ -261,7 +261,7 @@ class Owner:
 
     def _leave_empty_run(self) -> int:
         """Writes a run for ``merge``, and returns the exit status."""
-        from lightllm_evals.start import leave_empty_run  # noqa: PLC0415  # seldom needed
+        from lightllm_evals.runs.start import leave_empty_run  # noqa: PLC0415  # seldom needed
 
         below = self._config.invocation_params.dir
         try:
@@ -312,7 +312,7 @@ class Owner:
         return result
 
     def _write_table(self, terminal: Any, run: Run) -> None:
-        from lightllm_evals.report_text import cause_lines  # noqa: PLC0415  # only with evals
+        from lightllm_evals.reports.tables import cause_lines  # noqa: PLC0415  # only with evals
 
         terminal.section("lightllm evals", sep="=")
         for line in _figure_lines(run):
@@ -349,7 +349,7 @@ class Owner:
 
 
 def _figure_lines(run: Run) -> list[str]:
-    from lightllm_evals.report_text import (  # noqa: PLC0415  # only with evals
+    from lightllm_evals.reports.tables import (  # noqa: PLC0415  # only with evals
         benchmark_lines,
         generation_line,
     )
@@ -362,7 +362,7 @@ def _figure_lines(run: Run) -> list[str]:
 
 
 def _import_ahead() -> None:
-    import lightllm_evals.start  # noqa: F401, PLC0415  # only for its effect
+    import lightllm_evals.runs.start  # noqa: F401, PLC0415  # only for its effect
 
 
 def _is_case(run: Run, report: pytest.TestReport) -> bool:

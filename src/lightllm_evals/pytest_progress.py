@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lightllm_evals.progress_text import progress_line, stall_line
+from lightllm_evals.reports.progress import progress_line, stall_line
 
 if TYPE_CHECKING:
-    from lightllm_evals.run import Run
+    from lightllm_evals.runs.run import Run
 
 _LIVE_S = 0.5
 _LOG_S = 30.0

@@ -12,7 +12,7 @@ import pytest
 
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.pytest_cases import case_of, planned_case, profile_of
-from lightllm_evals.request_text import case_lines
+from lightllm_evals.reports.requests import case_lines
 
 _USAGE = """\
 usage: lightllm-evals show NODE_ID... [--lightllm-OPTION ...]

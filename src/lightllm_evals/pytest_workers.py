@@ -29,17 +29,17 @@ from xdist.scheduler import LoadScopeScheduling
 
 from lightllm_evals.cases import Needs
 from lightllm_evals.errors import HarnessError
-from lightllm_evals.mailbox import Mailbox, decode_outcome, encode_outcome
-from lightllm_evals.opening import Opening
 from lightllm_evals.pytest_cases import case_of, needs_of, planned_case, refusal
 from lightllm_evals.pytest_fixtures import SOURCE
 from lightllm_evals.pytest_options import SENT_SETTINGS, SETTINGS
 from lightllm_evals.pytest_scheduling import CompletionScheduling
 from lightllm_evals.records import Completion, Request, from_json, to_json
 from lightllm_evals.results import CaseVerdict, decode_planned
+from lightllm_evals.runs.mailbox import Mailbox, decode_outcome, encode_outcome
+from lightllm_evals.runs.opening import Opening
 
 if TYPE_CHECKING:
-    from lightllm_evals.run import Run
+    from lightllm_evals.runs.run import Run
 from lightllm_evals.settings import settings_data
 
 CHANNEL = "lightllm_channel"

@@ -11,7 +11,6 @@ import pytest
 from scipy.stats import t as student_t
 from scipy.stats import ttest_1samp, ttest_rel
 
-from lightllm_evals.baseline import baseline_text, parse_baseline
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate import (
     GateResult,
@@ -24,6 +23,7 @@ from lightllm_evals.gate import (
     verdict_lines,
     verdict_markdown,
 )
+from lightllm_evals.runs.baseline import baseline_text, parse_baseline
 from lightllm_evals.stats import ratio_interval
 
 MakeRun = Callable[..., RunScores]

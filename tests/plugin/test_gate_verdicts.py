@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from lightllm_evals.baseline import load_baseline
+from lightllm_evals.runs.baseline import load_baseline
 
 NUM = 164
 BASELINE = "fixtures/baselines/toy-model/toy.json"

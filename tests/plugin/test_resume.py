@@ -18,7 +18,7 @@ import pytest
 
 from lightllm_evals.fingerprint import request_key
 from lightllm_evals.records import Request, from_json
-from lightllm_evals.serving_identity import server_key
+from lightllm_evals.runs.serving_identity import server_key
 
 NUM = 40
 WRONG_EVERY = 4

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lightllm_evals.baseline import load_baseline
+from lightllm_evals.runs.baseline import load_baseline
 
 NUM = 24
 WRONG_EVERY = 3  # 8 wrong, 16 right

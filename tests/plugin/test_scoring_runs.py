@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lightllm_evals import serving
+from lightllm_evals.runs import serving
 
 Simulated = Callable[..., Any]
 Toy = Callable[[int], None]

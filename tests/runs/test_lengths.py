@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lightllm_evals.lengths import FILE, expected_tokens, lengths_data
+from lightllm_evals.runs.lengths import FILE, expected_tokens, lengths_data
 
 
 def _write(runs: Path, name: str, text: str) -> None:

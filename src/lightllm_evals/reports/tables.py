@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from lightllm_evals.gate import Condition
+from lightllm_evals.runs.summary import BenchmarkSummary
 from lightllm_evals.stats import Estimate, Percentiles, bare_text, value_text
-from lightllm_evals.summary import BenchmarkSummary
 
 MOST_GROUPS = 12
 """Rows of the table of groups; more would hide what stands around it."""

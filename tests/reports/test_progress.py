@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from lightllm_evals.progress_text import duration, progress_line, stall_line
+from lightllm_evals.reports.progress import duration, progress_line, stall_line
 from lightllm_evals.runner import Progress
 from lightllm_evals.runner.progress import InFlight
 

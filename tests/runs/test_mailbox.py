@@ -15,8 +15,8 @@ from lightllm_evals.errors import (
     SandboxError,
     ServerDiedError,
 )
-from lightllm_evals.mailbox import Mailbox, decode_outcome, encode_outcome
 from lightllm_evals.records import Completion
+from lightllm_evals.runs.mailbox import Mailbox, decode_outcome, encode_outcome
 
 DEADLINE_S = 60.0
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from lightllm_evals.fingerprint import request_key
 from lightllm_evals.records import Completion, Request
-from lightllm_evals.store import CompletionStore
+from lightllm_evals.runs.store import CompletionStore
 
 
 class Archive:

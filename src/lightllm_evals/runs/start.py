@@ -7,21 +7,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from lightllm_evals.archive import Archive
 from lightllm_evals.cases import Needs
-from lightllm_evals.earlier import earlier_completions
-from lightllm_evals.lengths import expected_tokens
-from lightllm_evals.past_run import find_run, runs_below
 from lightllm_evals.profiles import Profile
-from lightllm_evals.run import Run
-from lightllm_evals.run_directory import RunDirectory, default_run_directory
-from lightllm_evals.run_identity import run_identity
+from lightllm_evals.runs.archive import Archive
+from lightllm_evals.runs.directory import RunDirectory, default_run_directory
+from lightllm_evals.runs.earlier import earlier_completions
+from lightllm_evals.runs.identity import run_identity
+from lightllm_evals.runs.lengths import expected_tokens
+from lightllm_evals.runs.past_run import find_run, runs_below
+from lightllm_evals.runs.run import Run
+from lightllm_evals.runs.serving import Serving, open_serving
+from lightllm_evals.runs.serving_identity import server_key
+from lightllm_evals.runs.store import CompletionStore
+from lightllm_evals.runs.stored_serving import stored_serving
 from lightllm_evals.sandbox import Sandbox
-from lightllm_evals.serving import Serving, open_serving
-from lightllm_evals.serving_identity import server_key
 from lightllm_evals.settings import Settings
-from lightllm_evals.store import CompletionStore
-from lightllm_evals.stored_serving import stored_serving
 
 
 def start_run(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lightllm_evals.errors import HarnessError
-from lightllm_evals.past_run import PastRun
 from lightllm_evals.records import Completion, Request, ServerInfo, from_json
-from lightllm_evals.serving import Serving
+from lightllm_evals.runs.past_run import PastRun
+from lightllm_evals.runs.serving import Serving
 
 
 class NoServer:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from lightllm_evals.errors import ConfigError
-from lightllm_evals.past_run import PastRun, find_run, json_lines, past_runs, runs_below
 from lightllm_evals.records import Completion
-from lightllm_evals.serving_identity import server_differences, server_key
+from lightllm_evals.runs.past_run import PastRun, find_run, json_lines, past_runs, runs_below
+from lightllm_evals.runs.serving_identity import server_differences, server_key
+from lightllm_evals.runs.store import FILE_NAME, stored_completions
 from lightllm_evals.settings import Settings
-from lightllm_evals.store import FILE_NAME, stored_completions
 
 # A failure is rerun soon or never; reading every run there is could take minutes.
 _MOST_RUNS = 20

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from lightllm_evals.data_commands import add_data_command
+from lightllm_evals.commands.data import add_data_command
 from lightllm_evals.errors import HarnessError
 
 USAGE_STATUS = 4
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Compare and merge runs; serve a LightLLM-speaking model on this CPU.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    from lightllm_evals.run_commands import add_commands  # noqa: PLC0415  # brings scipy along
+    from lightllm_evals.commands.runs import add_commands  # noqa: PLC0415  # brings scipy along
 
     commands.add_parser(
         "serve", help="run the embedded or a simulated server; --help lists its options"

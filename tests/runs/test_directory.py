@@ -11,7 +11,7 @@ import pytest
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.records import Completion, Request, SamplingParams
 from lightllm_evals.results import CaseResult, CaseVerdict, PlannedCase, decode_result
-from lightllm_evals.run_directory import RunDirectory, default_run_directory
+from lightllm_evals.runs.directory import RunDirectory, default_run_directory
 
 
 def result(text: str = "42") -> CaseResult:

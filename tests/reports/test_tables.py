@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from lightllm_evals.gate import parse_min_condition
-from lightllm_evals.report_text import (
+from lightllm_evals.reports.tables import (
     benchmark_lines,
     cause_lines,
     estimate_text,
     generation_line,
     verdict_lines,
 )
+from lightllm_evals.runs.summary import BenchmarkSummary
 from lightllm_evals.stats import Estimate, Interval, Unit, percentiles
-from lightllm_evals.summary import BenchmarkSummary
 
 HALF = Estimate(value=0.5, interval=Interval(0.25, 0.75), n=8, definition="share of samples")
 NONE = Estimate(value=None, interval=None, n=0, definition="no samples scored")

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightllm_evals.baseline import (
+from lightllm_evals.errors import ConfigError
+from lightllm_evals.gate import Identity, RunScores, SampleScores, Verdict, judge
+from lightllm_evals.runs.baseline import (
     baseline_path,
     baseline_text,
     find_baseline,
@@ -17,8 +19,6 @@ from lightllm_evals.baseline import (
     parse_baseline,
     save_baseline,
 )
-from lightllm_evals.errors import ConfigError
-from lightllm_evals.gate import Identity, RunScores, SampleScores, Verdict, judge
 
 IDENTITY = Identity(
     benchmark="humaneval",

@@ -8,7 +8,7 @@ import pytest
 
 from lightllm_evals.records import SCORED, Completion, Request, SamplingParams
 from lightllm_evals.results import CaseOutcome, CaseResult, CaseVerdict, PlannedCase
-from lightllm_evals.summary import BenchmarkSummary, outcome_of, summarize
+from lightllm_evals.runs.summary import BenchmarkSummary, outcome_of, summarize
 
 
 def planned(

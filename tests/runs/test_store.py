@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightllm_evals.fingerprint import request_key
-from lightllm_evals.past_run import json_lines
 from lightllm_evals.records import Completion, Message, Request, SamplingParams
-from lightllm_evals.store import FILE_NAME, CompletionStore, stored_completions
+from lightllm_evals.runs.past_run import json_lines
+from lightllm_evals.runs.store import FILE_NAME, CompletionStore, stored_completions
 
 
 def completion(text: str) -> Completion:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate import Identity, RunScores, SampleScores
-from lightllm_evals.past_run import PastRun
 from lightllm_evals.records import to_json
 from lightllm_evals.results import PlannedCase
-from lightllm_evals.serving_identity import lasting_settings, model_name
+from lightllm_evals.runs.past_run import PastRun
+from lightllm_evals.runs.serving_identity import lasting_settings, model_name
+from lightllm_evals.runs.summary import Outcome, headline_part, outcome_of, summarize
 from lightllm_evals.stats import Unit, score_of, unit_of
-from lightllm_evals.summary import Outcome, headline_part, outcome_of, summarize
 
 
 class Finished(NamedTuple):

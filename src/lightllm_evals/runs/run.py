@@ -14,19 +14,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lightllm_evals.archive import Archive
 from lightllm_evals.errors import HarnessError, RequestCancelledError, ServerError
 from lightllm_evals.excerpt import cause
-from lightllm_evals.mailbox import Mailbox, Outcome
 from lightllm_evals.records import Completion, Request
 from lightllm_evals.results import CaseResult, CaseVerdict, PlannedCase
-from lightllm_evals.run_directory import RunDirectory
-from lightllm_evals.run_scores import Finished
 from lightllm_evals.runner import Generation, Progress
-from lightllm_evals.serving import Serving
+from lightllm_evals.runs.archive import Archive
+from lightllm_evals.runs.directory import RunDirectory
+from lightllm_evals.runs.mailbox import Mailbox, Outcome
+from lightllm_evals.runs.scores import Finished
+from lightllm_evals.runs.serving import Serving
+from lightllm_evals.runs.summary import BenchmarkSummary, outcome_of, summarize
+from lightllm_evals.runs.summary import Outcome as Figures
 from lightllm_evals.stats import mcnemar
-from lightllm_evals.summary import BenchmarkSummary, outcome_of, summarize
-from lightllm_evals.summary import Outcome as Figures
 
 _WATCH_S = 1.0
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from lightllm_evals.baseline import load_baseline, save_baseline
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate import Identity, RunScores, SampleScores, Verdict
-from lightllm_evals.gating import GateAnswer, answer, gate_question, save_baselines
+from lightllm_evals.runs.baseline import load_baseline, save_baseline
+from lightllm_evals.runs.gating import GateAnswer, answer, gate_question, save_baselines
 
 NUM = 40
 

@@ -10,13 +10,13 @@ from typing import Any
 
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate import RunScores, fold_differences
-from lightllm_evals.past_run import PastRun
 from lightllm_evals.results import CaseResult
-from lightllm_evals.run_directory import RunDirectory
-from lightllm_evals.run_identity import benchmark_figures
-from lightllm_evals.run_scores import Finished, benchmark_identity, run_scores
+from lightllm_evals.runs.directory import RunDirectory
+from lightllm_evals.runs.identity import benchmark_figures
+from lightllm_evals.runs.past_run import PastRun
+from lightllm_evals.runs.scores import Finished, benchmark_identity, run_scores
+from lightllm_evals.runs.summary import outcome_of, summarize
 from lightllm_evals.shard import Shard, parse_shard
-from lightllm_evals.summary import outcome_of, summarize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from lightllm_evals.profiles import Profile
 from lightllm_evals.records import to_json
-from lightllm_evals.serving import Serving
+from lightllm_evals.runs.serving import Serving
+from lightllm_evals.runs.summary import BenchmarkSummary
 from lightllm_evals.settings import Settings
-from lightllm_evals.summary import BenchmarkSummary
 
 if TYPE_CHECKING:
-    from lightllm_evals.run import Run
+    from lightllm_evals.runs.run import Run
 
 _PACKAGES = (
     "lightllm-evals",

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from lightllm_evals.errors import ConfigError, HarnessError
-from lightllm_evals.opening import Opening
+from lightllm_evals.runs.opening import Opening
 
 DEADLINE_S = 30
 

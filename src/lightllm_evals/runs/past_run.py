@@ -10,7 +10,7 @@ from typing import Any
 
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.results import CaseResult, decode_result
-from lightllm_evals.run_directory import SCHEMA_VERSION, runs_below
+from lightllm_evals.runs.directory import SCHEMA_VERSION, runs_below
 from lightllm_evals.settings import LAST_RUN
 
 __all__ = ["PastRun", "find_run", "json_lines", "past_runs", "runs_below"]

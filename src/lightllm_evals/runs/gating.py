@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightllm_evals.baseline import baseline_path, find_baseline, load_baseline, save_baseline
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate import (
     BenchmarkPolicy,
@@ -22,6 +21,7 @@ from lightllm_evals.gate import (
 )
 from lightllm_evals.gate.render import RerunCommand
 from lightllm_evals.records import to_json
+from lightllm_evals.runs.baseline import baseline_path, find_baseline, load_baseline, save_baseline
 from lightllm_evals.settings import DEFAULT_PLACE, NO_BASELINE
 
 # Whoever names a baseline wants to be told when there is none to compare with.

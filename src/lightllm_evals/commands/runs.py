@@ -7,15 +7,15 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lightllm_evals.baseline import load_baseline
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate import GateStatus, RunScores, fold, judge, noise, noise_lines
 from lightllm_evals.gate.policy import parse_policy
 from lightllm_evals.gate.render import verdict_lines
-from lightllm_evals.gating import answer, append_job_summary, gate_question, save_baselines
-from lightllm_evals.merging import MergedRun, merge_runs, write_merged
-from lightllm_evals.past_run import find_run, runs_below
-from lightllm_evals.run_scores import past_scores
+from lightllm_evals.runs.baseline import load_baseline
+from lightllm_evals.runs.gating import answer, append_job_summary, gate_question, save_baselines
+from lightllm_evals.runs.merging import MergedRun, merge_runs, write_merged
+from lightllm_evals.runs.past_run import find_run, runs_below
+from lightllm_evals.runs.scores import past_scores
 from lightllm_evals.settings import DEFAULT_PLACE
 from lightllm_evals.stats import value_text
 

@@ -1,0 +1,1 @@
+"""The ``lightllm-evals`` command."""

@@ -1,0 +1,1 @@
+"""A run from end to end: opened, asked, written down, summed up, judged, and read again."""
