@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,6 +74,10 @@ def test_a_perplexity_is_judged_by_its_logarithm(
     samples = json.loads((pytester.path / "b.json").read_text(encoding="utf-8"))["samples"]
     assert samples["toy/3"]["scores"] == [pytest.approx(-3.03)]
     assert samples["toy/3"]["weight"] == 13
+    script = Path(sys.executable).with_name("lightllm-evals")
+    noise = pytester.run(script, "noise", "b.json", "b.json")
+    assert noise.ret == 0
+    noise.stdout.fnmatch_lines(["toy: its word_perplexity is no share*compare RUN RUN*"])
     better = judged(page, "--lightllm-baseline=b.json", lambda i: 2.9 + 0.01 * (i % 5))
     assert better.ret == 0
     better.stdout.fnmatch_lines(["toy: PASS  word_perplexity 20.40 -> 18.55, +0.09* nats*"])

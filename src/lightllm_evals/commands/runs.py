@@ -122,8 +122,16 @@ def noise_command(options: argparse.Namespace) -> int:
     folded = {}
     for name in names:
         having = [run[name] for run in runs if name in run]
-        _print(noise_lines(noise(having)))
         folded[name] = fold(having)
+        if folded[name].unit != "share":
+            _print(
+                [
+                    f"{name}: its {folded[name].metric} is no share, so that no sample flips; "
+                    "`lightllm-evals compare RUN RUN` shows how far two runs are apart"
+                ]
+            )
+            continue
+        _print(noise_lines(noise(having)))
     _save(options.save_baseline, folded)
     return int(GateStatus.PASS)
 
