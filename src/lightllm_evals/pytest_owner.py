@@ -9,6 +9,7 @@ import math
 import threading
 from collections.abc import Generator
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -134,6 +135,7 @@ class Owner:
             self._settings,
             profile_of(self._config),
             below=self._config.invocation_params.dir,
+            baselines=self._baselines(),
             needs=self._needs,
             in_order=not self._config.pluginmanager.has_plugin("dsession"),
             is_repeated=self._config.getoption("dist", "no") == "each",
@@ -142,6 +144,12 @@ class Owner:
             connected=self._connecting.wait if self._connecting is not None else None,
             say=self._say,
         )
+
+    def _baselines(self) -> Path | None:
+        given = self._settings.baseline
+        if given == "none":
+            return None
+        return Path(given) if given else self._config.rootpath / "fixtures" / "baselines"
 
     def _announce(self, run: Run) -> None:
         if self._is_announced:

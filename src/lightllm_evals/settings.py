@@ -196,6 +196,15 @@ def _check_combination(settings: Settings) -> None:
         )
     if settings.server_args and not settings.model_dir:
         raise ConfigError("--lightllm-server-arg needs --lightllm-model-dir: it is a launch flag.")
+    if settings.urls and settings.replicas > 1:
+        raise ConfigError(
+            "--lightllm-replicas starts servers and --lightllm-url connects to running ones; "
+            "give each replica's address with --lightllm-url instead."
+        )
+    if settings.python and not settings.model_dir:
+        raise ConfigError(
+            "--lightllm-python needs --lightllm-model-dir: it runs the server that is started."
+        )
     if settings.gguf and (settings.urls or settings.model_dir):
         raise ConfigError(
             "--lightllm-gguf is for the embedded server; leave out --lightllm-url and "

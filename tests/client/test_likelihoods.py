@@ -301,7 +301,7 @@ def test_retries_end(scorer: Scorer, score: Score) -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "num_calls"),
     [
-        (b"<html>", BadResponseError, 1),
+        (b"<html>", BadResponseError, 2),
         ({"error": {"message": "no such id", "code": 400}}, RequestRejectedError, 1),
         (b'{"ntok', BadResponseError, 2),
         ({"ntokens": "x"}, BadResponseError, 1),

@@ -19,6 +19,7 @@ import pytest
 import requests
 
 from lightllm_evals.embedded import weights
+from lightllm_evals.errors import HarnessError
 
 READY = "LIGHTLLM_EVALS_READY "
 TIMEOUT_S = 120.0
@@ -146,8 +147,10 @@ def _embedded(name: str, *options: str) -> Iterator[str]:
 def _skip_without_model() -> None:
     if importlib.util.find_spec("xllamacpp") is None:
         pytest.skip("xllamacpp is not installed (the extra cpu)")
-    if not weights.cached_path().exists():
-        pytest.skip("the embedded model is not in the cache; its server fetches it")
+    try:
+        weights.ensure()
+    except HarnessError as error:
+        pytest.skip(f"the embedded model cannot be had here: {error}")
 
 
 def _probed(url: str, backend: str, session: requests.Session) -> Target:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lightllm_evals.embedded import weights
+from lightllm_evals.errors import HarnessError
 
 PROMPT = "The capital of France is"
 
@@ -19,8 +20,10 @@ PROMPT = "The capital of France is"
 def server(start_llama: Callable[..., contextlib.AbstractContextManager[Any]]) -> Iterator[Any]:
     if importlib.util.find_spec("xllamacpp") is None:
         pytest.skip("xllamacpp is not installed (the extra cpu)")
-    if not weights.cached_path().exists():
-        pytest.skip("the embedded model is not in the cache; its server fetches it")
+    try:
+        weights.ensure()
+    except HarnessError as error:
+        pytest.skip(f"the embedded model cannot be had here: {error}")
     with start_llama("--slots", "2", "--max-req-total-len", "512") as running:
         yield running
 

@@ -59,7 +59,7 @@ def test_what_is_missing_is_said() -> None:
     lines = benchmark_lines(
         summary(planned=12, errors=1, skipped=1, metrics={"pass@1": NONE}, latency=None)
     )
-    assert lines[1].endswith("1 errors, 1 skipped, 2 never finished")
+    assert lines[1].endswith("1 error, 1 skipped, 2 never finished")
     assert lines[2].endswith("not available: no sample was scored")
     assert len(lines) == 4
 

@@ -71,12 +71,13 @@ def parse(body: bytes, content_type: str) -> Answer:
     """Returns the answer in the body of a 200, the first one where there are several.
 
     Raises:
-        BadResponseError: It is a page for people.
         RequestRejectedError: It is an error object.
-        TransientError: It is cut, not JSON, not LightLLM's, or of a generation that failed.
+        TransientError: It is a page for people, cut, not JSON, not LightLLM's, or of a
+            generation that failed.
     """
     if looks_like_html(content_type, body):
-        raise not_lightllm("the server", "an HTML page")
+        # The probe found LightLLM there: a page is a proxy's, for as long as it is in trouble.
+        raise TransientError(not_lightllm("the server", "an HTML page"))
     data = parse_object(body)
     if data.get("error"):
         raise failed_event(data)

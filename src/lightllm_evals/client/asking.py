@@ -125,6 +125,8 @@ class Asker:
             if isinstance(failure.error, BadResponseError):
                 raise self.foreign(failure.error) from failure
             return str(failure.error)
+        except RequestError as error:
+            raise located(error, "", self.url) from error
         if reply.status in _BUSY:
             return str(_failure(reply, "/health"))
         self.read(reply, "/health")

@@ -74,7 +74,8 @@ def status_failure(
         error = ServerUnreachableError(f"{path} answered {status}: {message or 'busy'}")
         return TransientError(error, retry_after_s, is_busy=status in {429, 503})
     if looks_like_html(content_type, body):
-        return not_lightllm(path, f"status {status} and an HTML page")
+        failure = not_lightllm(path, f"status {status} and an HTML page")
+        return TransientError(failure) if status >= 500 else failure
     if 400 <= status < 500:
         return rejection(f"{path} answered {status}", message)
     if status == 500 and path.startswith("/v1/"):

@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lightllm_evals.client.answers import check_finish, count, failed_event, parse_object
-from lightllm_evals.client.failures import looks_like_html, not_lightllm, status_failure
+from lightllm_evals.client.failures import (
+    TransientError,
+    looks_like_html,
+    not_lightllm,
+    status_failure,
+)
 from lightllm_evals.client.prompt_logprobs import (
     START_KEY,
     ScoredPrompt,
@@ -189,7 +194,7 @@ class ScoringCalls:
             wait_s = retry_after_s(reply.headers.get("Retry-After"))
             raise status_failure(reply.status, reply.content_type, reply.body, path, wait_s)
         if looks_like_html(reply.content_type, reply.body):
-            raise not_lightllm("the server", "an HTML page")
+            raise TransientError(not_lightllm("the server", "an HTML page"))
         data = parse_object(reply.body)
         if data.get("error"):
             raise failed_event(data)

@@ -54,7 +54,7 @@ class LlamaServer:
                 self._server = xllamacpp.Server(params)
         except (RuntimeError, ValueError) as error:
             raise ServerStartError(
-                f"llama.cpp cannot load {gguf}: {error}. Is it a whole GGUF file?"
+                f"llama.cpp cannot load {gguf}: {str(error).rstrip('.')}. Is it a whole GGUF file?"
             ) from error
         address = urlsplit(self._server.listening_address)
         self._host, self._port = str(address.hostname), int(address.port or 0)

@@ -32,7 +32,8 @@ def benchmark_lines(summary: BenchmarkSummary) -> list[str]:
         (
             "cases",
             f"{summary.planned} planned, {summary.scored} scored: {summary.passed} passed, "
-            f"{summary.failed} failed; {summary.errors} errors"
+            f"{summary.failed} failed; {summary.errors} "
+            f"{'error' if summary.errors == 1 else 'errors'}"
             + (f", {summary.skipped} skipped" if summary.skipped else "")
             + _not_run(summary),
         )

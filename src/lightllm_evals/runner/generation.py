@@ -79,7 +79,7 @@ class Generation:
         self._on_result = on_result
         self._clock = clock
         self._is_reachable = is_reachable
-        self._plan_chunk = None if expected_tokens else PLAN_CHUNK
+        self._plan_chunk = None if expected_tokens is not None else PLAN_CHUNK
         self._schedule = Schedule(
             concurrency=concurrency,
             num_replicas=len(self._transports),

@@ -38,6 +38,7 @@ class RunDirectory:
 
     Attributes:
         path: The folder.
+        has_results: An earlier run left results here; ``begin`` replaces them.
         failure: Why writing stopped, None while all is well. A full disk must not end a
             run whose scores still reach the terminal and JUnit, but it has to be said.
     """
@@ -46,11 +47,12 @@ class RunDirectory:
         self.path = path
         self.failure: str | None = None
         self.num_unwritten = 0
+        results = path / "results.jsonl"
         try:
+            self.has_results = results.exists() and results.stat().st_size > 0
             path.mkdir(parents=True, exist_ok=True)
-            self._results: int = os.open(
-                path / "results.jsonl", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644
-            )
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+            self._results: int = os.open(results, flags, 0o644)
         except OSError as error:
             raise ConfigError(
                 f"Cannot write results to {path}: {error.strerror or error}. "

@@ -21,6 +21,7 @@ from lightllm_evals.results import CaseResult, CaseVerdict, PlannedCase
 from lightllm_evals.runner import Generation, Progress
 from lightllm_evals.runs.archive import Archive
 from lightllm_evals.runs.directory import RunDirectory
+from lightllm_evals.runs.lengths import Lengths
 from lightllm_evals.runs.mailbox import Mailbox, Outcome
 from lightllm_evals.runs.scores import Finished
 from lightllm_evals.runs.serving import Serving
@@ -41,7 +42,7 @@ class Run:
         in_order: Ask in the planned order; needed where cases run in that order.
         archive: Completions on disk; what is found there is not asked for.
         is_repeated: Every worker runs every case (``--dist each``), so outcomes are kept.
-        expected_tokens: Output tokens by node id from an earlier run; the longest go first.
+        lengths: How long completions were before; the longest go first.
 
     Attributes:
         is_plan_whole: Every case that will run has been planned; until then no figure is final.
@@ -58,7 +59,7 @@ class Run:
         in_order: bool,
         archive: Archive,
         is_repeated: bool = False,
-        expected_tokens: Mapping[str, int] | None = None,
+        lengths: Lengths | None = None,
     ) -> None:
         self.serving = serving
         self.archive = archive
@@ -69,6 +70,7 @@ class Run:
         self.is_compared = False
         self._is_stopped = False
         self._is_repeated = is_repeated
+        self._lengths = lengths
         self._mailbox = Mailbox()
         self._lock = threading.Lock()
         self._planned: dict[str, PlannedCase] = {}
@@ -85,7 +87,7 @@ class Run:
             on_result=self._deliver,
             in_order=in_order,
             replica_limit=serving.replica_limit,
-            expected_tokens=expected_tokens,
+            expected_tokens=lengths.by_case if lengths else None,
         )
         directory.begin(identity)
         self._watch = threading.Thread(target=self._watch_servers, name="lightllm-watch")
@@ -100,6 +102,8 @@ class Run:
             for case in cases:
                 if case.nodeid not in self._planned:
                     self._planned[case.nodeid] = case
+                    if self._lengths:
+                        self._lengths.note(case)
                     new.append(case.request)
                     if case.nodeid in self._early:
                         early.append((case.nodeid, self._early.pop(case.nodeid)))

@@ -197,7 +197,7 @@ def _addresses(
             )
             warnings.extend(process.warnings)
         else:
-            say("starting the embedded server (the first time fetches its model, 90 MB)")
+            say("starting the embedded server (the first time fetches its model, 94 MB)")
             process = start_embedded(
                 _embedded_args(settings, profile),
                 log_path=log_path,

@@ -13,7 +13,7 @@ from lightllm_evals.runs.archive import Archive
 from lightllm_evals.runs.directory import RunDirectory, default_run_directory
 from lightllm_evals.runs.earlier import earlier_completions
 from lightllm_evals.runs.identity import run_identity
-from lightllm_evals.runs.lengths import expected_tokens
+from lightllm_evals.runs.lengths import known_lengths
 from lightllm_evals.runs.past_run import find_run, runs_below
 from lightllm_evals.runs.run import Run
 from lightllm_evals.runs.serving import Serving, open_serving
@@ -29,6 +29,7 @@ def start_run(
     profile: Profile | None,
     *,
     below: Path,
+    baselines: Path | None,
     needs: Needs,
     in_order: bool,
     is_repeated: bool,
@@ -42,6 +43,7 @@ def start_run(
         settings: What the user asked for.
         profile: The model's profile, if there is one.
         below: Folder below which runs are kept, unless the settings name one.
+        baselines: File or folder of baselines, which know how long completions were.
         needs: What the cases need; a weak sandbox or a server without it is found out now.
         in_order: Ask in the planned order.
         is_repeated: Every worker runs every case.
@@ -54,6 +56,8 @@ def start_run(
     """
     given = settings.run_dir
     directory = RunDirectory(Path(given) if given else default_run_directory(below))
+    if directory.has_results and not (settings.resume or settings.rescore):
+        say(f"warning: {directory.path} had a run before, whose results are replaced")
     serving = None
     try:
         # Both take a moment, and neither needs the other.
@@ -94,7 +98,7 @@ def start_run(
         in_order=in_order,
         archive=archive,
         is_repeated=is_repeated,
-        expected_tokens=expected_tokens(runs_below(below), serving.infos[0].model_name),
+        lengths=known_lengths(runs_below(below), baselines, serving.infos[0].model_name),
     )
 
 

@@ -57,8 +57,8 @@ class Schedule:
         window: See above; >= 1.
         in_order: Send in the order of planning. Otherwise prefixes stay together and, where
             lengths are known, the longest go first: a long one that starts last is waited for.
-        expected_tokens: Output tokens by request id, from an earlier run. A request that is not
-            in it counts with its max_new_tokens.
+        expected_tokens: Output tokens by request id, from an earlier run; may grow later. A
+            request that is not in it counts with its max_new_tokens.
         replica_limit: In flight at one replica at most (``running_max_req_size``); None is no
             other limit than ``concurrency``.
         first_pause_s: How long a failing replica is put aside at first.
@@ -84,7 +84,7 @@ class Schedule:
             for index in range(num_replicas)
         ]
         self._backlog = Backlog(
-            num_replicas, in_order=in_order, knows_lengths=bool(expected_tokens)
+            num_replicas, in_order=in_order, knows_lengths=expected_tokens is not None
         )
         self._items: dict[str, Item] = {}
         self._moved: dict[str, Item] = {}
@@ -222,7 +222,7 @@ class Schedule:
 
     def _add(self, request: Request) -> Item:
         expected = 0
-        if self._expected_tokens:
+        if self._expected_tokens is not None:
             expected = self._expected_tokens.get(request.id, request.params.max_new_tokens)
         self._num_added += 1
         item = Item(request, self._num_added, -float(expected))
