@@ -72,6 +72,37 @@ def test_a_policy_without_a_drop_needs_no_baseline(folder: Path) -> None:
     assert verdict(ask(scores(8), folder, "pass@1>=60%")) is Verdict.REGRESSED
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "alpha=0.01",
+        "visible<=90",
+        "samples=common, inconclusive=pass",
+        "to*: errors<=1",
+        "pass@1>=10%, visible<=90",
+    ],
+)
+def test_a_policy_that_only_says_how_to_compare_wants_a_baseline(
+    folder: Path, policy: str
+) -> None:
+    other = ask(scores(prompt="p2"), folder, policy)
+    assert other.result is not None
+    assert (other.result.verdict, other.result.exit_status) == (Verdict.NOT_COMPARABLE, 10)
+    assert "prompt: p1 -> p2" in "\n".join(other.lines())
+    assert verdict(ask(scores(model="n"), folder, policy)) is Verdict.NOT_COMPARABLE
+    assert verdict(ask(scores(), folder, policy)) is Verdict.PASS
+
+
+def test_a_policy_of_another_benchmark_asks_nothing_of_this_one(folder: Path) -> None:
+    found = ask(scores(model="n"), folder, "humaneval: alpha=0.01")
+    assert found.result is not None
+    assert [each.verdict for each in found.result.benchmarks] == [
+        Verdict.PASS,
+        Verdict.INCOMPLETE,
+    ]
+    assert verdict(ask(scores(model="n"), folder, "drop=off")) is Verdict.PASS
+
+
 def test_a_baseline_that_was_named_is_never_passed_over(folder: Path) -> None:
     file = str(folder / "m" / "toy.json")
     assert verdict(ask(scores(), folder, given=file)) is Verdict.PASS
@@ -124,7 +155,8 @@ def test_a_standing_policy_holds_for_what_is_run(folder: Path) -> None:
     assert verdict(standing(scores(), *both)) is Verdict.PASS
     # Where nothing is compared, how to judge is no reason for a verdict.
     assert verdict(standing(scores(), "inconclusive=pass")) is Verdict.PASS
-    assert standing(scores(model="n"), "inconclusive=pass") == GateAnswer(result=None)
+    for mild in ("inconclusive=pass", "alpha=0.01", "visible<=5"):
+        assert standing(scores(model="n"), mild) == GateAnswer(result=None)
     assert verdict(standing(scores(model="n"), "pass@1>=90%")) is Verdict.REGRESSED
     few = scores(4)
     save_baselines("default", folder, {"toy": few})

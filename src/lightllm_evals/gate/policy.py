@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -60,7 +61,8 @@ class BenchmarkPolicy:
     Attributes:
         max_drop: Largest drop against the baseline that is tolerated, as a share (0.02 is two
             points); nats for a perplexity (0.02 is 2 %), bits for bits. None compares nothing.
-        needs_baseline: The policy names a drop, so that a run without a baseline is not judged.
+        needs_baseline: The policy asks for a comparison (it names a drop, say), so that a run
+            without a baseline is not judged.
         alpha: Probability of a false alarm, over all benchmarks of a run together.
         power: Probability with which the stated smallest visible drop would be seen.
         max_visible_drop: Larger smallest visible drops are inconclusive; None accepts all.
@@ -90,6 +92,11 @@ class BenchmarkPolicy:
     is_common_enough: bool = False
     is_inconclusive_pass: bool = False
 
+    @property
+    def is_absolute(self) -> bool:
+        """It asks for something besides the drop: a floor, ceiling, sample, limit or timing."""
+        return bool(self.floors or self.ceilings or self.must_pass or self.limits or self.timings)
+
     def allowed_errors(self, planned: int) -> int:
         """Returns how many of ``planned`` completions may lack a score."""
         return max(self.max_errors, int(self.max_error_share * planned + 1e-9))
@@ -101,9 +108,12 @@ class Policy:
 
     Attributes:
         sections: (pattern of benchmark names, items as written), in the order given.
+        is_asked: It was given for this run and does not just stand in a file. What only says
+            how to compare (``alpha=0.01``) then asks for a comparison.
     """
 
     sections: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    is_asked: bool = False
 
     @property
     def is_demanding(self) -> bool:
@@ -123,10 +133,13 @@ class Policy:
     def for_benchmark(self, name: str) -> BenchmarkPolicy:
         """Returns what the benchmark ``name`` must meet."""
         policy = BenchmarkPolicy()
-        for pattern, items in self.sections:
-            if fnmatch.fnmatchcase(name, pattern):
-                for item in items:
-                    policy = _with_item(policy, item)
+        matching = [
+            items for pattern, items in self.sections if fnmatch.fnmatchcase(name, pattern)
+        ]
+        for item in itertools.chain.from_iterable(matching):
+            policy = _with_item(policy, item)
+        if self.is_asked and matching and _implies_comparison(policy):
+            policy = dataclasses.replace(policy, needs_baseline=True)
         return policy
 
 
@@ -146,9 +159,14 @@ def parse_policy(text: str) -> Policy:
 
 def _is_demand(item: str) -> bool:
     asked = _with_item(BenchmarkPolicy(), item)
-    return asked.needs_baseline or bool(
-        asked.floors or asked.ceilings or asked.must_pass or asked.limits or asked.timings
-    )
+    return asked.needs_baseline or asked.is_absolute
+
+
+def _implies_comparison(policy: BenchmarkPolicy) -> bool:
+    # Without a comparison nothing but completeness would be judged, and anything would pass.
+    if policy.max_visible_drop is not None:
+        return True
+    return policy.max_drop is not None and not policy.is_absolute
 
 
 def _section(text: str) -> tuple[str, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -96,7 +97,7 @@ def gate_question(
         # Found out now, not after hours.
         load_baseline(Path(str(given)))
     texts = [_COMPARED, *policies] if is_named else list(policies)
-    policy = parse_policy("\n".join(texts))
+    policy = dataclasses.replace(parse_policy("\n".join(texts)), is_asked=not is_standing)
     return GateQuestion(
         policy=policy,
         given=given,
