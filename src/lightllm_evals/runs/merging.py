@@ -65,17 +65,25 @@ def merge_runs(runs: Sequence[PastRun]) -> MergedRun:
     samples: dict[str, set[str]] = defaultdict(set)
     for result in cases:
         samples[result.case.benchmark].add(result.case.sample)
+    scores = run_scores(
+        identity,
+        [Finished(result.case, outcome_of(result)) for result in cases],
+        planned=planned,
+        source=" + ".join(run.path.name for run in runs),
+    )
+    gaps = [] if _is_whole(cases, planned) else _gaps([_shard(run) for run in runs])
+    # Of a benchmark without any result there is nothing to judge that could be incomplete.
+    lost = [
+        f"{name}: 0 of {count} scored"
+        for name, count in planned.items()
+        if count and name not in scores
+    ]
     return MergedRun(
         identity=identity,
         results=cases,
-        scores=run_scores(
-            identity,
-            [Finished(result.case, outcome_of(result)) for result in cases],
-            planned=planned,
-            source=" + ".join(run.path.name for run in runs),
-        ),
+        scores=scores,
         samples=samples,
-        gaps=() if _is_whole(cases, planned) else tuple(_gaps([_shard(run) for run in runs])),
+        gaps=(*gaps, *lost),
     )
 
 
