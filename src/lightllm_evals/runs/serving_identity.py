@@ -35,7 +35,17 @@ def server_key(servers: Sequence[Mapping[str, Any]]) -> str:
 
 def _answering(server: Mapping[str, Any]) -> list[Any]:
     settings = lasting_settings(server.get("settings") or {})
-    return [server.get("model_name"), server.get("dialect"), settings]
+    return [_model(server), server.get("dialect"), settings]
+
+
+def _model(server: Mapping[str, Any]) -> str:
+    """Returns the name as the server says it, else its model's folder, else where it is."""
+    told = str(server.get("model_name") or "")
+    if told not in _UNNAMED:
+        return told
+    found = model_name({"servers": [server]})
+    # Nothing says which model it is, and another one may listen elsewhere.
+    return f"unnamed at {server.get('url')}" if found in _UNNAMED else found
 
 
 def server_differences(
