@@ -21,6 +21,7 @@ from lightllm_evals.prompts import (
     exams,
     fewshot,
     gsm8k,
+    humaneval,
     ifeval,
     language,
     math500,
@@ -47,11 +48,20 @@ def gsm8k_turns(sample: Sample) -> Sequence[Message]:
     return with_shots(gsm8k.reference_turns(sample), gsm8k.reference_shots(sample), None)
 
 
+def hellaswag_wholes(sample: Sample) -> str:
+    """Returns the four texts that are scored, a line each: this form joins context and ending."""
+    choices = commonsense.hellaswag(sample)
+    return "".join(f"{choice.context}{choice.continuation}\n" for choice in choices)
+
+
 Source = Callable[[], list[Sample]]
 Prompt = Callable[[Sample], str | Sequence[Message] | Sequence[Choice]]
 
 # Name of the pinned file, source, prompt, and what the first and last real prompt hash to.
 FORMS: list[tuple[str, Source, Prompt, str]] = [
+    ("humaneval-reference", datasets.humaneval, humaneval.reference_prompt, "f5a2ed3fe977d183"),
+    ("humaneval-bigcode", datasets.humaneval, humaneval.bigcode_prompt, "7c1368c513287fa1"),
+    ("humaneval-instruct", datasets.humaneval, humaneval.instruct_turns, "86e0d2dbf15b178f"),
     ("mbpp-reference", datasets.mbpp, mbpp.reference_prompt, "f5bd7a19f1cfffca"),
     ("mbpp-instruct", datasets.mbpp, mbpp.instruct_turns, "f42117b771663ab0"),
     ("mbpp-opencompass", datasets.mbpp_sanitized, mbpp.opencompass_prompt, "3808582ce368cf28"),
@@ -95,6 +105,7 @@ FORMS: list[tuple[str, Source, Prompt, str]] = [
     ("arc_easy-olmes_mc", datasets.arc_easy, ARC_EASY_OLMES, "fbfbaaca22bb1f2d"),
     ("commonsenseqa-olmes_mc", datasets.commonsenseqa, COMMONSENSEQA_OLMES, "9de514ff2d6b7c54"),
     ("hellaswag-reference", datasets.hellaswag, commonsense.hellaswag, "7b1cb0b51a2623c8"),
+    ("hellaswag-opencompass", datasets.hellaswag, hellaswag_wholes, "a3437d641ba619e5"),
     ("piqa-reference", datasets.piqa, commonsense.piqa, "38225b688f98db34"),
     ("piqa-opencompass", datasets.piqa, commonsense.piqa_opencompass, "6f60f82866afb89d"),
     ("winogrande-reference", datasets.winogrande, commonsense.winogrande, "1db5e2bf6ba491e2"),
