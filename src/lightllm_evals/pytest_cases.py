@@ -204,6 +204,15 @@ def case_of(item: pytest.Item) -> Case | None:
     return case if isinstance(case, Case) else None
 
 
+def without_data(item: pytest.Item) -> str:
+    """Returns the benchmark whose place an item holds because its data are missing, or ""."""
+    benchmark = declared_benchmark(getattr(item, "function", None))
+    callspec = getattr(item, "callspec", None)
+    is_place = callspec is not None and callspec.params.get(_PARAMETER, item) is None
+    is_empty_shard = item.nodeid.endswith(f"[{EMPTY_SHARD}]")
+    return benchmark.name if benchmark and is_place and not is_empty_shard else ""
+
+
 def needs_of(items: Iterable[pytest.Item]) -> Needs:
     """Returns what the cases among tests need besides a server that completes prompts."""
     needs = Needs()

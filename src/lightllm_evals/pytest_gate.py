@@ -82,11 +82,18 @@ class Gate:
         run.is_compared = len(lines) > len(self._question.policy.sections)
         return lines
 
-    def judge(self, run: Run, summaries: Sequence[BenchmarkSummary], *, is_intact: bool) -> None:
+    def judge(
+        self,
+        run: Run,
+        summaries: Sequence[BenchmarkSummary],
+        *,
+        is_intact: bool,
+        without_data: Sequence[str] = (),
+    ) -> None:
         """Makes up the verdict, tells JUnit and GitHub, and saves a baseline if asked to.
 
         A run that is not intact (results not written, cases not planned, other tests failed)
-        passes nothing and is no baseline.
+        passes nothing and is no baseline. Benchmarks ``without_data`` were skipped.
         """
         from lightllm_evals.reports.tables import verdict_lines  # noqa: PLC0415  # only with evals
         from lightllm_evals.runs.scores import run_scores  # noqa: PLC0415  # only with evals
@@ -99,7 +106,7 @@ class Gate:
             self._is_met, self._condition_lines = verdict_lines(self._conditions, summaries)
         runs = run_scores(run.identity, finished, source=str(run.directory.path))
         try:
-            self._answer_question(runs)
+            self._answer_question(runs, without_data)
             if is_intact:
                 self._save(runs)
             elif self._settings.save_baseline:
@@ -109,7 +116,7 @@ class Gate:
         self._tell_junit()
         self._tell_github()
 
-    def _answer_question(self, runs: dict[str, RunScores]) -> None:
+    def _answer_question(self, runs: dict[str, RunScores], without_data: Sequence[str]) -> None:
         from lightllm_evals.runs.gating import answer  # noqa: PLC0415  # only with evals
 
         if self._settings.shard or self._question is None:
@@ -117,7 +124,7 @@ class Gate:
         planned: dict[str, set[str]] = {name: set() for name in runs}
         for name, sample in self._nodeids:
             planned[name].add(sample)
-        self._answer = answer(self._question, runs, planned)
+        self._answer = answer(self._question, runs, planned, without_data)
 
     def _save(self, runs: dict[str, RunScores]) -> None:
         from lightllm_evals.runs.gating import save_baselines  # noqa: PLC0415  # only with evals

@@ -34,6 +34,7 @@ from lightllm_evals.records import from_json
 from lightllm_evals.results import CaseVerdict
 from lightllm_evals.runs import lengths
 from lightllm_evals.runs.opening import Opening
+from lightllm_evals.settings import NO_BASELINE
 
 if TYPE_CHECKING:
     # These bring requests, psutil and more along: imported where a run has evals.
@@ -57,6 +58,7 @@ class Owner:
         self._connecting: Opening[Serving] | None = None
         self._unsaid: list[str] = []
         self._is_empty_shard = False
+        self._without_data: set[str] = set()
         self._last_words = ""
         if self._settings.profile:
             # A wrong name is said here, and not by every worker.
@@ -213,6 +215,7 @@ class Owner:
         run = self.run
         if report.skipped and report.nodeid.endswith(f"[{EMPTY_SHARD}]"):
             self._is_empty_shard = True
+        self._without_data |= {*getattr(report, "lightllm_without_data", "").split()}
         data = getattr(report, "lightllm", None)
         if run is not None and data is not None:
             run.record(report.nodeid, from_json(CaseVerdict, data))
@@ -253,7 +256,9 @@ class Owner:
             self._progress.close()
         summaries = run.summaries()
         is_intact = self._is_intact(run)
-        self._gate.judge(run, summaries, is_intact=is_intact)
+        self._gate.judge(
+            run, summaries, is_intact=is_intact, without_data=sorted(self._without_data)
+        )
         run.directory.write("summary.json", summary_data(run, summaries, gate=self._gate.data()))
         model_name = run.serving.infos[0].model_name if run.serving.infos else ""
         run.directory.write(lengths.FILE, lengths.lengths_data(model_name, run.output_tokens))
@@ -287,7 +292,9 @@ class Owner:
         """Whether a gate was asked for on the command line and there was nothing to judge."""
         option = self._config.option
         # A shard has no verdict of its own, and one without a sample is as good as any.
-        is_asked = bool(option.lightllm_min or (option.lightllm_gate and not self._is_empty_shard))
+        is_compared = option.lightllm_baseline not in {None, NO_BASELINE}
+        is_judged = bool(option.lightllm_gate or is_compared) and not self._is_empty_shard
+        is_asked = bool(option.lightllm_min) or is_judged
         is_over = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
         return is_asked and is_over and not option.collectonly
 

@@ -12,7 +12,15 @@ import lightllm_evals
 from lightllm_evals.cases import Case
 from lightllm_evals.errors import HarnessError
 from lightllm_evals.excerpt import head, likelihood_lines, tail
-from lightllm_evals.pytest_cases import COMPLETION, METRICS, THOUGHT, VERDICT, case_of, request_of
+from lightllm_evals.pytest_cases import (
+    COMPLETION,
+    METRICS,
+    THOUGHT,
+    VERDICT,
+    case_of,
+    request_of,
+    without_data,
+)
 from lightllm_evals.pytest_options import FLAGS
 from lightllm_evals.records import SCORED, Request, to_json
 from lightllm_evals.rerun import rerun_command
@@ -32,6 +40,8 @@ def annotate(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.Test
     """
     case = case_of(item)
     if case is None:
+        if benchmark := without_data(item):
+            report.lightllm_without_data = benchmark  # type: ignore[attr-defined]  # our own
         return
     # The plan with this case may reach the owner later than its reports.
     report.lightllm_case = True  # type: ignore[attr-defined]  # our own addition

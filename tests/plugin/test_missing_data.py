@@ -93,3 +93,35 @@ def test_who_asks_for_it_alone_is_told_the_reason(
     result = pytester.runpytest_subprocess(*selection, "--lightllm-url=http://127.0.0.1:1")
     result.assert_outcomes(skipped=1, deselected=int("-m" in selection))
     result.stdout.fnmatch_lines(["SKIPPED*nowhere.jsonl*"])
+
+
+@pytest.mark.usefixtures("module")
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_who_names_a_baseline_hears_of_what_was_skipped(
+    pytester: pytest.Pytester, simulated: Callable[..., Any], workers: str
+) -> None:
+    url = f"--lightllm-url={simulated({'1 plus 1 is': ' 2'}, '--model-name', 'm').url}"
+    saved = pytester.runpytest_subprocess(
+        url, "--lightllm-save-baseline=all/here.json", timeout=300
+    )
+    assert saved.ret == pytest.ExitCode.OK
+    text = (pytester.path / "all" / "here.json").read_text(encoding="utf-8")
+    away = pytester.path / "all" / "away.json"
+    away.write_text(text.replace('"benchmark": "here"', '"benchmark": "away"'), encoding="utf-8")
+    compared = pytester.runpytest_subprocess(
+        workers,
+        url,
+        "--lightllm-baseline=all",
+        "--lightllm-gate=drop<=2, inconclusive=pass",
+        timeout=300,
+    )
+    compared.assert_outcomes(passed=1, skipped=1)
+    compared.stdout.fnmatch_lines(
+        ["note: away was not compared with *away.json: it was skipped, since its data are missing"]
+    )
+    for baseline, status in (("all", 10), ("all/away.json", 10), ("none", 0)):
+        alone = pytester.runpytest_subprocess(
+            workers, "-m", "zh", url, f"--lightllm-baseline={baseline}", timeout=300
+        )
+        assert alone.ret == status
+        assert ("nothing was judged" in alone.stdout.str()) == bool(status)

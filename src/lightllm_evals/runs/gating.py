@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,10 @@ def candidate_lines(question: GateQuestion, model: str) -> list[str]:
 
 
 def answer(
-    question: GateQuestion, runs: Mapping[str, RunScores], planned: Mapping[str, set[str]]
+    question: GateQuestion,
+    runs: Mapping[str, RunScores],
+    planned: Mapping[str, set[str]],
+    without_data: Collection[str] = (),
 ) -> GateAnswer:
     """Returns the gate's word.
 
@@ -140,6 +143,7 @@ def answer(
         question: What is asked.
         runs: The run's scores by benchmark.
         planned: Ids of the samples that were to be scored, by benchmark.
+        without_data: Benchmarks that were skipped since their data are missing.
 
     Raises:
         ConfigError: A baseline cannot be read.
@@ -161,12 +165,30 @@ def answer(
             notes += [note] if note else []
             if baseline is not None:
                 baselines[name] = baseline
+        if question.given is not None:
+            notes += _skipped_notes(folder, runs, without_data)
     is_gated = bool(runs) and (question.is_asked or bool(baselines))
     result = None
     if is_gated:
         is_all_asked = question.is_all_asked
         result = judge(runs, baselines, question.policy, is_all_asked=is_all_asked)
     return GateAnswer(result=result, notes=tuple(notes))
+
+
+def _skipped_notes(
+    folder: Path, runs: Mapping[str, RunScores], without_data: Collection[str]
+) -> list[str]:
+    """Returns a note a benchmark that a named folder has a baseline of and that was skipped."""
+    models = {run.identity.model for run in runs.values()}
+    notes = []
+    for path in sorted(folder.glob("**/*.json")) if without_data else ():
+        identity = load_baseline(path).identity
+        if identity.benchmark in without_data and identity.model in models:
+            notes.append(
+                f"{identity.benchmark} was not compared with {path}: "
+                "it was skipped, since its data are missing"
+            )
+    return notes
 
 
 def _look_up(
