@@ -39,7 +39,9 @@ class Gate:
         self._nodeids: dict[tuple[str, str], list[str]] = {}
         self._condition_lines: list[str] = []
         self._is_met = True
-        self._is_intact = True
+        self._flaw = ""
+        self._status = 0
+        self._end = ""
         self._problems: list[str] = []
         self._remarks: list[str] = []
         settings = self._settings
@@ -86,14 +88,18 @@ class Gate:
         self,
         run: Run,
         summaries: Sequence[BenchmarkSummary],
+        own: int,
         *,
-        is_intact: bool,
+        flaw: str = "",
         without_data: Sequence[str] = (),
-    ) -> None:
+    ) -> int:
         """Makes up the verdict, tells JUnit and GitHub, and saves a baseline if asked to.
 
-        A run that is not intact (results not written, cases not planned, other tests failed)
+        A run with a ``flaw`` (results not written, cases not planned, other tests failed)
         passes nothing and is no baseline. Benchmarks ``without_data`` were skipped.
+
+        Returns:
+            What the process should end with: ``own``, pytest's status, where nothing was asked.
         """
         from lightllm_evals.reports.tables import verdict_lines  # noqa: PLC0415  # only with evals
         from lightllm_evals.runs.scores import run_scores  # noqa: PLC0415  # only with evals
@@ -101,20 +107,23 @@ class Gate:
         finished = run.finished()
         for case, _ in finished:
             self._nodeids.setdefault((case.benchmark, case.sample), []).append(case.nodeid)
-        self._is_intact = is_intact
+        self._flaw = flaw
         if self._conditions:
             self._is_met, self._condition_lines = verdict_lines(self._conditions, summaries)
         runs = run_scores(run.identity, finished, source=str(run.directory.path))
         try:
             self._answer_question(runs, without_data)
-            if is_intact:
+            if not flaw:
                 self._save(runs)
             elif self._settings.save_baseline:
-                self._problems.append("No baseline was saved: the run is not intact.")
+                self._problems.append(f"No baseline was saved: {flaw}.")
         except HarnessError as error:
             self._problems.append(str(error))
+        self._status = self._final_status(own)
+        self._end = self._end_line(own)
         self._tell_junit()
         self._tell_github()
+        return self._status
 
     def _answer_question(self, runs: dict[str, RunScores], without_data: Sequence[str]) -> None:
         from lightllm_evals.runs.gating import answer  # noqa: PLC0415  # only with evals
@@ -133,13 +142,9 @@ class Gate:
             paths = save_baselines(self._settings.save_baseline, self._folder, runs)
             self._remarks += [f"baseline saved: {path}" for path in paths]
 
-    def status(self, own: int, *, is_intact: bool) -> int:
-        """Returns what the process should end with.
-
-        Args:
-            own: pytest's own status, which stands where nothing was asked.
-            is_intact: Every result was written and no other test failed.
-        """
+    def _final_status(self, own: int) -> int:
+        if own not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            return own
         result = self._answer.result if self._answer else None
         if self._problems:
             return NOTHING_JUDGED
@@ -148,20 +153,36 @@ class Gate:
         found = int(result.exit_status) if result else 0
         if found and self._is_met:
             return found
-        return found if found == NOTHING_JUDGED else int(not (self._is_met and is_intact))
+        return found if found == NOTHING_JUDGED else int(not self._is_met or bool(self._flaw))
+
+    def _end_line(self, own: int) -> str:
+        """Returns the last line where the process ends with another status than the verdict's."""
+        result = self._answer.result if self._answer else None
+        if result is not None:
+            if self._status == int(result.exit_status):
+                return ""
+            word = result.verdict.value if int(result.exit_status) else "FAILED"
+        elif self._conditions and self._is_met and self._status:
+            word = "FAILED"
+        else:
+            return ""
+        if own not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
+            reason = "pytest was stopped"
+        elif self._problems:
+            reason = self._problems[0]
+        else:
+            reason = self._flaw if self._is_met else "a condition of --lightllm-min does not hold"
+        return f"gate: {word} (exit status {self._status}): {reason}"
 
     def data(self) -> dict[str, Any] | None:
         """Returns what ``summary.json`` has of the gate; None where nothing was asked."""
         found = self._answer.data() if self._answer else None
         if found is None and not self._conditions:
             return None
-        is_accepted = (
-            self._answer is None
-            or self._answer.result is None
-            or not int(self._answer.result.exit_status)
-        )
+        if found and found["verdict"]:
+            found["exit_status"] = self._status
         return {
-            "passes": (is_accepted and self._is_met and self._is_intact and not self._problems),
+            "passes": self._status == 0,
             "lines": [*self._condition_lines, *self._lines(), *self._problems],
             **(found or {}),
         }
@@ -170,7 +191,8 @@ class Gate:
         """Writes the verdict block."""
         for line in self._condition_lines:
             terminal.write_line(line)
-        if self._conditions:
+        # Otherwise the last line tells.
+        if self._conditions and not (self._is_met and self._end):
             word = "PASSES" if self._is_met else "FAILS"
             terminal.write_line(
                 f"gate: {word}", bold=True, green=self._is_met, red=not self._is_met
@@ -178,7 +200,7 @@ class Gate:
         *lines, last = self._lines() or [""]
         for line in lines:
             terminal.write_line(line)
-        passes = "exit status 0" in last
+        passes = "(exit status 0)" in last
         if last.startswith("gate: "):
             terminal.write_line(last, bold=True, green=passes, red=not passes)
         elif last:
@@ -189,7 +211,11 @@ class Gate:
             terminal.write_line(f"ERROR: {line}", red=True)
 
     def _lines(self) -> list[str]:
-        return self._answer.lines(self._rerun) if self._answer else []
+        lines = self._answer.lines(self._rerun) if self._answer else []
+        if not self._end:
+            return lines
+        is_verdict_last = self._answer is not None and self._answer.result is not None
+        return [*(lines[:-1] if is_verdict_last else lines), self._end]
 
     def _rerun(self, benchmark: str, samples: Sequence[str]) -> str:
         from lightllm_evals.gate.render import MOST_IDS  # noqa: PLC0415  # only with evals
@@ -207,14 +233,14 @@ class Gate:
         if xml is None or result is None:
             return
         for verdict in result.benchmarks:
-            for report in _junit_reports(verdict, self._rerun):
+            for report in _junit_reports(verdict, self._rerun, self._end):
                 xml.pytest_runtest_logreport(report)
 
     def _tell_github(self) -> None:
         from lightllm_evals.runs.gating import append_job_summary  # noqa: PLC0415  # only with evals
 
         if self._answer is not None and self._answer.result is not None:
-            trouble = append_job_summary(self._answer.result, self._rerun)
+            trouble = append_job_summary(self._answer.result, self._rerun, end=self._end)
             self._remarks += [trouble] if trouble else []
 
 
@@ -230,15 +256,21 @@ class _Reason:
         return self._text
 
 
-def _junit_reports(verdict: BenchmarkVerdict, rerun: Any) -> list[pytest.TestReport]:
-    """Returns the reports of a case ``lightllm-gate::<benchmark>``: its call and its end."""
+def _junit_reports(verdict: BenchmarkVerdict, rerun: Any, end: str) -> list[pytest.TestReport]:
+    """Returns the reports of a case ``lightllm-gate::<benchmark>``: its call and its end.
+
+    Where the run ended otherwise than by its verdict, ``end`` says how, and no case passes.
+    """
     from lightllm_evals.gate import benchmark_lines  # noqa: PLC0415  # only with evals
 
     lines = benchmark_lines(verdict, rerun)
+    is_overruled = verdict.is_accepted and bool(end)
     properties: list[tuple[str, object]] = [
-        ("verdict", verdict.verdict.value),
-        ("summary", lines[0]),
+        ("verdict", "FAILED" if is_overruled else verdict.verdict.value),
+        ("summary", end if is_overruled else lines[0]),
     ]
+    if is_overruled:
+        lines = [end, *lines]
     if verdict.baseline:
         properties.append(("baseline", verdict.baseline))
 
@@ -254,6 +286,6 @@ def _junit_reports(verdict: BenchmarkVerdict, rerun: Any) -> list[pytest.TestRep
         )
 
     return [
-        report("call", None if verdict.is_accepted else _Reason(lines)),
+        report("call", None if verdict.is_accepted and not end else _Reason(lines)),
         report("teardown", None),
     ]

@@ -255,22 +255,25 @@ class Owner:
         if self._progress is not None:
             self._progress.close()
         summaries = run.summaries()
-        is_intact = self._is_intact(run)
-        self._gate.judge(
-            run, summaries, is_intact=is_intact, without_data=sorted(self._without_data)
+        flaw = self._flaw(run)
+        own = exitstatus
+        if own == pytest.ExitCode.OK and (flaw or not all(each.is_complete for each in summaries)):
+            own = pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = self._gate.judge(
+            run, summaries, int(own), flaw=flaw, without_data=sorted(self._without_data)
         )
         run.directory.write("summary.json", summary_data(run, summaries, gate=self._gate.data()))
         model_name = run.serving.infos[0].model_name if run.serving.infos else ""
         run.directory.write(lengths.FILE, lengths.lengths_data(model_name, run.output_tokens))
         run.close()
-        if exitstatus not in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-            return
-        is_whole = is_intact and all(summary.is_complete for summary in summaries)
-        own = exitstatus if is_whole else pytest.ExitCode.TESTS_FAILED
-        session.exitstatus = self._gate.status(int(own), is_intact=is_intact)
 
-    def _is_intact(self, run: Run) -> bool:
-        return run.is_plan_whole and run.directory.failure is None and not self._num_other_failures
+    def _flaw(self, run: Run) -> str:
+        """Returns why the run passes no gate whatever its scores are, "" if nothing forbids it."""
+        if self._num_other_failures:
+            return f"{self._num_other_failures} tests or modules beside the samples failed"
+        if run.directory.failure is not None:
+            return "not all results could be written"
+        return "" if run.is_plan_whole else "not every sample was planned"
 
     def _leave_empty_run(self) -> int:
         """Writes a run for ``merge``, and returns the exit status."""

@@ -159,6 +159,47 @@ def test_errors_make_a_run_incomplete(
     result.stdout.fnmatch_lines(["toy: INCOMPLETE*", "gate: INCOMPLETE (exit status 10)"])
 
 
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("test_other.py", "1 tests or modules beside the samples failed"),
+        ("--lightllm-min=toy:pass@1>=99%", "a condition of --lightllm-min does not hold"),
+        ("--lightllm-save-baseline=no/where.json", "Cannot write the baseline*"),
+    ],
+)
+def test_no_report_says_pass_where_the_process_does_not_end_with_0(
+    judged: Judged,
+    simulated: Simulated,
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    option: str,
+    reason: str,
+) -> None:
+    page = pytester.path / "step-summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    (pytester.path / "no").write_text("a file, no folder", encoding="utf-8")
+    pytester.makepyfile(test_other="def test_other():\n    assert False\n")
+    result = judged(
+        simulated(completions(), *MODEL),
+        "-n0",
+        "test_toy.py",
+        option,
+        f"--lightllm-baseline={BASELINE}",
+        "--junitxml=report.xml",
+    )
+    status = 10 if "save" in option else 1
+    assert result.ret == status
+    last = f"gate: FAILED (exit status {status}): {reason}"
+    result.stdout.fnmatch_lines(["toy: PASS *", last])
+    result.stdout.no_fnmatch_line("gate: PASS*")
+    failure = junit_gate_case(pytester.path / "report.xml").find("failure")
+    assert failure is not None
+    assert failure.attrib["message"].startswith(last.rstrip("*"))
+    assert page.read_text(encoding="utf-8").startswith(f"### {last.rstrip('*')}")
+    gate = summary(pytester.path)["gate"]
+    assert (gate["passes"], gate["exit_status"]) == (False, status)
+
+
 def test_an_incomplete_run_becomes_no_baseline(
     judged: Judged, simulated: Simulated, pytester: pytest.Pytester
 ) -> None:

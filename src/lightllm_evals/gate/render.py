@@ -40,14 +40,20 @@ def benchmark_lines(verdict: BenchmarkVerdict, rerun: RerunCommand | None = None
     return lines
 
 
-def verdict_markdown(result: GateResult, rerun: RerunCommand | None = None) -> str:
-    """Returns the verdict as GitHub-flavoured Markdown: a table, then each broken sample."""
+def verdict_markdown(
+    result: GateResult, rerun: RerunCommand | None = None, *, end: str = ""
+) -> str:
+    """Returns the verdict as GitHub-flavoured Markdown: a table, then each broken sample.
+
+    ``end`` is what the run ended with, where that is not the verdict.
+    """
     rows = [
         "| benchmark | verdict | then | now | difference | broken / fixed | p | visible drop |",
         "|---|---|---|---|---|---|---|---|",
         *(_row(verdict) for verdict in result.benchmarks),
     ]
-    parts = [f"### Gate: {result.verdict.value}", "\n".join(rows)]
+    heading = _cell(end) if end else f"Gate: {result.verdict.value}"
+    parts = [f"### {heading}", "\n".join(rows)]
     for verdict in result.benchmarks:
         parts += _details(verdict, rerun)
     return "\n\n".join(parts) + "\n"

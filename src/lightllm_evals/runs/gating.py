@@ -217,8 +217,12 @@ def _misfit(found: RunScores, planned: set[str], policy: BenchmarkPolicy) -> str
     return f"it has {len(found.samples)} samples and this run {len(planned)}"
 
 
-def append_job_summary(result: GateResult, rerun: RerunCommand | None = None) -> str:
+def append_job_summary(
+    result: GateResult, rerun: RerunCommand | None = None, *, end: str = ""
+) -> str:
     """Adds the verdict to the page of a GitHub Actions job; returns what went wrong, if anything.
+
+    ``end`` is what the run ended with, where that is not the verdict.
 
     Source: https://docs.github.com/en/actions/reference/workflow-commands-for-github-actions
     """
@@ -227,7 +231,7 @@ def append_job_summary(result: GateResult, rerun: RerunCommand | None = None) ->
         return ""
     try:
         with Path(path).open("a", encoding="utf-8") as file:
-            file.write(verdict_markdown(result, rerun))
+            file.write(verdict_markdown(result, rerun, end=end))
     except OSError as error:
         return f"the job summary {path} cannot be written: {error.strerror or error}"
     return ""
