@@ -44,6 +44,7 @@ from lightllm_evals.scoring import likelihood, targets
 from lightllm_evals.scoring import math500 as math500_scoring
 
 FEWSHOT = Path(__file__).parents[1] / "fixtures" / "fewshot"
+COT = fewshot.with_shots(FEWSHOT / "gsm8k_cot.txt", gsm8k.cot_question)
 MINERVA = fewshot.with_shots(FEWSHOT / "minerva_math.txt", math500.minerva_problem)
 
 Rows = list[dict[str, Any]]
@@ -350,6 +351,19 @@ def judge_gsm8k(sample: Sample, text: str) -> dict[str, Any]:
     }
 
 
+def cot_texts(sample: Sample) -> list[str]:
+    """Returns the same completions with the sentence that this form reads, and some more."""
+    texts = [text.replace("#### ", "The answer is ") for text in gsm8k_texts(sample)]
+    return [*texts, *(f"{text}." for text in texts), *(f"{text}\n" for text in texts)]
+
+
+def judge_cot(sample: Sample, text: str) -> dict[str, Any]:
+    """Returns our two readings under the reference's names."""
+    strict = gsm8k_scoring.cot_answer(sample, text) or "[invalid]"
+    is_right = float(gsm8k_scoring.is_exact_match(sample, strict))
+    return {**judge_gsm8k(sample, text), "exact_match,strict-match": is_right}
+
+
 def humaneval_texts(sample: Sample) -> list[str]:
     """Returns completions to make programs of: right, without indentation, fenced, none."""
     solution = sample["canonical_solution"]
@@ -459,6 +473,7 @@ def comparisons(limit: int) -> Iterator[tuple[str, Callable[[], tuple[int, Found
 
     yield gen("gsm8k", ours.gsm8k(), gsm8k.reference_prompt, gsm8k.REFERENCE_STOPS, 5,
               gsm8k_texts, judge_gsm8k)  # fmt: skip
+    yield gen("gsm8k_cot", ours.gsm8k(), COT, gsm8k.COT_STOPS, 8, cot_texts, judge_cot)
     yield gen("humaneval", ours.humaneval(), humaneval.reference_prompt,
               humaneval.REFERENCE_STOPS, 0, humaneval_texts, judge_humaneval)  # fmt: skip
     yield gen("mbpp", ours.mbpp(), mbpp.reference_prompt, mbpp.STOPS, 3, bbh_texts, None)

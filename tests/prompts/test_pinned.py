@@ -37,6 +37,7 @@ FEWSHOT = Path(__file__).parents[2] / "fixtures" / "fewshot"
 OPENCOMPASS_GSM8K = fewshot.with_shots(
     FEWSHOT / "gsm8k_opencompass.txt", gsm8k.opencompass_question
 )
+GSM8K_COT = fewshot.with_shots(FEWSHOT / "gsm8k_cot.txt", gsm8k.cot_question)
 MINERVA = fewshot.with_shots(FEWSHOT / "minerva_math.txt", math500.minerva_problem)
 ARC_CHALLENGE_OLMES = olmes.choices(datasets.olmes_shots("arc_challenge"))
 ARC_EASY_OLMES = olmes.choices(datasets.olmes_shots("arc_easy"))
@@ -75,6 +76,7 @@ FORMS: list[tuple[str, Source, Prompt, str]] = [
     ("gsm8k-reference", datasets.gsm8k, gsm8k.reference_prompt, "8a09bc76d5c15da1"),
     ("gsm8k-instruct", datasets.gsm8k, gsm8k_turns, "b77e46861794dbef"),
     ("gsm8k-opencompass", datasets.gsm8k, OPENCOMPASS_GSM8K, "a7b1dd272aaeb7ec"),
+    ("gsm8k-cot", datasets.gsm8k, GSM8K_COT, "1965f4ab63923767"),
     ("math500-minerva", datasets.math500, MINERVA, "eb3caf268431344a"),
     ("math500-boxed", datasets.math500, math500.boxed_turns, "42dc00444587e438"),
     ("bbh-opencompass", datasets.bbh, bbh.opencompass_prompt, "9d9f401c6c8afc90"),

@@ -57,6 +57,25 @@ def test_tricky_answers_are_read_as_the_references_read_them(text: str) -> None:
     assert readings == ANSWERS[text]
 
 
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("5 + 4 = 9. The answer is 9.", "9"),
+        ("The answer is 1,200.\n\nQ: What? The answer is 7.", "1,200"),
+        ("The answer is 1200. It is.", "1200."),
+        ("The answer is -3 degrees.", "-3"),
+        ("The answer is 12", "1"),
+        ("The answer is 7", ""),
+        ("The answer is $7.", ""),
+        ("the answer is 7.", ""),
+        ("The answer is seven.", ""),
+        ("#### 7", ""),
+    ],
+)
+def test_chains_of_thought_are_read_after_the_answer_is(text: str, answer: str) -> None:
+    assert gsm8k.cot_answer(SAMPLE, text) == answer
+
+
 def test_there_are_thirty_tricky_answers() -> None:
     assert len(ANSWERS) >= 30
 
@@ -82,7 +101,12 @@ def test_an_answer_is_compared_without_commas_dollars_and_a_last_dot(
 
 @given(st.text())
 def test_extraction_never_raises(text: str) -> None:
-    for read in gsm8k.strict_answer, gsm8k.flexible_answer, gsm8k.opencompass_answer:
+    for read in (
+        gsm8k.strict_answer,
+        gsm8k.flexible_answer,
+        gsm8k.opencompass_answer,
+        gsm8k.cot_answer,
+    ):
         gsm8k.is_exact_match(SAMPLE, read(SAMPLE, text))
 
 

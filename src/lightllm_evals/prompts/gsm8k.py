@@ -1,6 +1,7 @@
 """GSM8K's prompts.
 
-Reference form: lm-evaluation-harness 0.4.13, task ``gsm8k``. OpenCompass:
+Reference form: lm-evaluation-harness 0.4.13, task ``gsm8k``; chain of thought: its task
+``gsm8k_cot``, whose eight shots stand in ``fixtures/fewshot/gsm8k_cot.txt``. OpenCompass:
 ``gsm8k_gen_17d0dc``, whose four shots stand in ``fixtures/fewshot/gsm8k_opencompass.txt``.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 from lightllm_evals.records import Message, Sample
 
 REFERENCE_STOPS = ("Question:", "</s>", "<|im_end|>")
+COT_STOPS = ("Q:", "</s>", "<|im_end|>")
 OPENCOMPASS_STOPS = ("Question",)
 
 
@@ -44,6 +46,11 @@ def reference_shots(sample: Sample) -> tuple[Message, ...]:
 
 def _question(row: Mapping[str, Any]) -> str:
     return f"Question: {row['question']}\nAnswer:"
+
+
+def cot_question(sample: Sample) -> str:
+    """Returns the question as the chain-of-thought form words it, without its shots."""
+    return f"Q: {sample['question']}\nA:"
 
 
 def opencompass_question(sample: Sample) -> str:

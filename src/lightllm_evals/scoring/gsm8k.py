@@ -1,8 +1,9 @@
 r"""GSM8K answers, read strictly, flexibly, and as OpenCompass reads them.
 
-Strict and flexible: lm-evaluation-harness 0.4.13, ``lm_eval/tasks/gsm8k/gsm8k.yaml``, quirks
-included: a ``$`` after ``####`` is no answer, of ``\boxed{5}$.`` the flexible reading takes
-``$.``, and ``5.00`` is not ``5``. OpenCompass: ``opencompass/datasets/gsm8k.py``.
+Strict and flexible: lm-evaluation-harness 0.4.13, ``lm_eval/tasks/gsm8k/gsm8k.yaml`` and
+``gsm8k-cot.yaml``, quirks included: a ``$`` after ``####`` is no answer, of ``\boxed{5}$.`` the
+flexible reading takes ``$.``, and ``5.00`` is not ``5``. OpenCompass:
+``opencompass/datasets/gsm8k.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 from lightllm_evals.records import Sample
 
 _STRICT = re.compile(r"#### (\-?[0-9\.\,]+)")
+_SENTENCE = re.compile(r"The answer is (\-?[0-9\.\,]+).")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 _NUMBER = re.compile(r"\-?\d+\.\d+|\-?\d+")
 _RATIONALE = re.compile(r"(?s).*#### ")
@@ -22,6 +24,16 @@ def strict_answer(sample: Sample, text: str) -> str:
     """Returns what follows the first ``####``, "" where there is none."""
     del sample
     found = _STRICT.search(text)
+    return found.group(1) if found else ""
+
+
+def cot_answer(sample: Sample, text: str) -> str:
+    """Returns what follows the first ``The answer is``, "" where there is none.
+
+    One more character has to follow: where none does, the number loses its last digit.
+    """
+    del sample
+    found = _SENTENCE.search(text)
     return found.group(1) if found else ""
 
 
