@@ -4,7 +4,8 @@ Dan Hendrycks, Collin Burns, Steven Basart, Andy Zou et al., 2020.
 https://arxiv.org/abs/2009.03300 - https://github.com/hendrycks/test
 
 14,042 exam questions of 57 subjects with four lettered answers, behind the subject's first five
-questions of the dev split. A sample passes when the right letter is the likeliest. Published
+questions of the dev split. A sample passes when the right letter is the likeliest; in the form
+``cloze``, which has no shots, the right text, by characters (``acc_norm``). Published
 scores are the mean over questions (micro) or, with OpenCompass, over subjects (macro).
 """
 
@@ -24,6 +25,8 @@ VARIANTS = {
         prefix=exams.mmlu_opencompass_prefix,
         metric="acc_ppl",
     ),
+    # For small models, which cannot tell letters; what the cards of SmolLM2 compare with.
+    "cloze": LikelihoodVariant(choices=exams.mmlu_cloze, metric="acc_norm"),
 }
 
 
@@ -35,8 +38,10 @@ def test_mmlu(
     form: LikelihoodVariant,
     record_metric: RecordMetric,
 ) -> None:
-    """The likeliest letter is the right one."""
+    """The likeliest letter, or text, is the right one."""
     target = targets.answer_index(sample)
-    score = likelihood.choice_scores(choices, likelihoods, target, form.kind)[form.metric]
-    record_metric(form.metric, score)
-    assert score == 1, likelihood.comparison(choices, likelihoods, target)
+    scores = likelihood.choice_scores(choices, likelihoods, target, form.kind)
+    # Letters are of one length: by characters or bytes they would be the same figures again.
+    for name in scores if form.metric == "acc_norm" else (form.metric,):
+        record_metric(name, scores[name])
+    assert scores[form.metric] == 1, likelihood.comparison(choices, likelihoods, target)

@@ -86,6 +86,7 @@ FORMS: list[tuple[str, Source, Prompt, str]] = [
     ("ifeval-chat", datasets.ifeval, ifeval.user_turn, "5efe2d2dfc05bf65"),
     ("mmlu-reference", datasets.mmlu, exams.mmlu, "4067c45f4d2262a3"),
     ("mmlu-opencompass", datasets.mmlu, exams.mmlu_opencompass, "2bde788a9387c355"),
+    ("mmlu-cloze", datasets.mmlu, exams.mmlu_cloze, "51995d7bea5fc005"),
     ("ceval-opencompass", datasets.ceval, exams.ceval_opencompass, "346571a2b29a57a6"),
     ("ceval-reference", datasets.ceval, exams.ceval_reference, "6ff0a4a46d41b4fe"),
     ("cmmlu-opencompass", datasets.cmmlu, exams.cmmlu_opencompass, "877c5f61e076e99f"),

@@ -2,6 +2,7 @@
 
 Reference forms: lm-evaluation-harness 0.4.13, tasks ``mmlu``, ``ceval-valid``, ``cmmlu`` and
 ``commonsense_qa``. OpenCompass: ``mmlu_ppl_ac766d``, ``ceval_ppl_1cd8bf``, ``cmmlu_ppl_041cbf``.
+MMLU by text: ``mmlu_cloze`` of SmolLM2's evaluation, https://github.com/huggingface/smollm.
 """
 
 from __future__ import annotations
@@ -69,6 +70,16 @@ def _raw_mmlu_item(row: Row) -> str:
 def mmlu_opencompass(sample: Sample) -> tuple[Choice, ...]:
     """Returns the four letters behind OpenCompass's text; the question is not stripped."""
     return lettered(mmlu_opencompass_prefix(sample) + _raw_mmlu_item(sample.fields), 4)
+
+
+def mmlu_cloze(sample: Sample) -> tuple[Choice, ...]:
+    """Returns the four texts behind the bare question, which neither lists nor letters them."""
+    subject = sample["subject"].replace("_", " ")
+    head = f"The following are questions about {subject}.\n"
+    context = f"{head}Question: {sample['question']}\nAnswer:"
+    return tuple(
+        Choice(context=context, continuation=f" {text}", text=text) for text in sample["choices"]
+    )
 
 
 # C-Eval and CMMLU
