@@ -32,6 +32,13 @@ VARIANTS = {
         stop=prompts.BIGCODE_STOPS,
         answer=scoring.bigcode_program,
     ),
+    # What Llama-2-7B's 14.02 on OpenCompass's leaderboard compares with. Without stops: a model
+    # that writes on until its tokens are spent often leaves a last line that does not parse.
+    "opencompass": Variant(
+        prompt=prompts.opencompass_prompt,
+        max_new_tokens=512,
+        answer=scoring.opencompass_program,
+    ),
     # For chat models: --lightllm-api chat selects it.
     "instruct": Variant(
         prompt=prompts.instruct_turns,

@@ -19,6 +19,7 @@ PAGE = Path(__file__).parents[2] / "evals" / "test_humaneval.py"
 GARBAGE = {
     "reference": "    return 'I do not know'\n",
     "bigcode": "\n    return 'I do not know'\n",
+    "opencompass": "    return 'I do not know'\n",
     "instruct": "I do not know.",
 }
 
@@ -87,6 +88,8 @@ def fenced_function(sample: Sample) -> str:
         ("reference", raw_body),
         ("reference", body_and_more),
         ("bigcode", after_stripped_prompt),
+        ("opencompass", raw_body),
+        ("opencompass", fenced_function),
         ("instruct", fenced_function),
     ],
 )

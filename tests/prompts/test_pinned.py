@@ -63,6 +63,12 @@ FORMS: list[tuple[str, Source, Prompt, str]] = [
     ("humaneval-reference", datasets.humaneval, humaneval.reference_prompt, "f5a2ed3fe977d183"),
     ("humaneval-bigcode", datasets.humaneval, humaneval.bigcode_prompt, "7c1368c513287fa1"),
     ("humaneval-instruct", datasets.humaneval, humaneval.instruct_turns, "86e0d2dbf15b178f"),
+    (
+        "humaneval-opencompass",
+        datasets.humaneval,
+        humaneval.opencompass_prompt,
+        "8ed2303fcd6a5609",
+    ),
     ("mbpp-reference", datasets.mbpp, mbpp.reference_prompt, "f5bd7a19f1cfffca"),
     ("mbpp-instruct", datasets.mbpp, mbpp.instruct_turns, "f42117b771663ab0"),
     ("mbpp-opencompass", datasets.mbpp_sanitized, mbpp.opencompass_prompt, "3808582ce368cf28"),

@@ -2,7 +2,7 @@
 
 Reference form: Chen et al., "Evaluating Large Language Models Trained on Code", 2021,
 https://arxiv.org/abs/2107.03374; stops as in lm-evaluation-harness, task ``humaneval``,
-https://github.com/EleutherAI/lm-evaluation-harness.
+https://github.com/EleutherAI/lm-evaluation-harness. OpenCompass: ``humaneval_gen_d2537e``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,11 @@ def bigcode_prompt(sample: Sample) -> str:
     Small models answer in prose when the prompt ends in a newline.
     """
     return reference_prompt(sample).strip()
+
+
+def opencompass_prompt(sample: Sample) -> str:
+    """Returns the header and docstring below a line that says what to do."""
+    return f"Complete the following python code:\n{sample['prompt']}"
 
 
 def instruct_turns(sample: Sample) -> tuple[Message, ...]:

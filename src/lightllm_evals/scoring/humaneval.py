@@ -11,6 +11,8 @@ import re
 
 from lightllm_evals.records import Sample
 
+# OpenCompass 0.5.4, ``humaneval_postprocess_v2``: an open fence is none.
+_CLOSED_FENCE = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
 
 
@@ -22,6 +24,17 @@ def reference_program(sample: Sample, text: str) -> str:
 def bigcode_program(sample: Sample, text: str) -> str:
     """Returns the stripped prompt and the completion, joined as they are."""
     return f"{str(sample['prompt']).strip()}{text}\n"
+
+
+def opencompass_program(sample: Sample, text: str) -> str:
+    """Returns prompt and completion, of which the first closed fence counts if there is one.
+
+    OpenCompass strips the code's beginning, and with it the first line's indentation, which its
+    own checker repairs; here it is left as it is. A whole function takes the place of the
+    prompt's, which is valid with its docstring alone.
+    """
+    found = _CLOSED_FENCE.search(text)
+    return f"{sample['prompt']}{found.group(1) if found else text}\n"
 
 
 def instruct_program(sample: Sample, text: str) -> str:
