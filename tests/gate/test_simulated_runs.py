@@ -66,6 +66,7 @@ def verdict_of_counts(broken: int, fixed: int, n: int, policy: Policy) -> Verdic
         difference=Estimate(value=(fixed - broken) / n, interval=None, n=n, definition=""),
         num_samples=n,
         num_clusters=n,
+        num_breakable=n,
         is_binary=True,
         broken=(),
         fixed=(),

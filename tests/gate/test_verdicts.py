@@ -83,7 +83,9 @@ def test_inconclusive_passes_where_the_policy_says_so(make_run: MakeRun) -> None
 def test_too_few_samples_are_inconclusive_even_without_a_drop(make_run: MakeRun) -> None:
     result = judged(make_run([1, 1, 1, 1]), make_run([1, 1, 1, 1]))
     assert result.verdict is Verdict.INCONCLUSIVE
-    assert "too few samples: had all 4 broken, p would be 0.062" in reasons(result)
+    assert "too few samples: had all 4 that passed then broken, p would be 0.062" in reasons(
+        result
+    )
     assert judged(make_run([1] * 5), make_run([1] * 5)).verdict is Verdict.PASS
 
 
@@ -301,9 +303,26 @@ def test_few_groups_are_noted(make_run: MakeRun) -> None:
 def test_a_run_that_could_see_no_drop_says_so(make_run: MakeRun) -> None:
     run = make_run([1] * 4 + [0] * 28)
     result = judged(run, run)
-    assert result.verdict is Verdict.PASS
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "too few samples: had all 4 that passed then broken, p would be 0.062" in reasons(
+        result
+    )
     assert result.benchmarks[0].notes
     assert "smallest drop this run could see: none" in "\n".join(verdict_lines(result))
+
+
+def test_only_what_passed_then_can_break(make_run: MakeRun) -> None:
+    five, four = make_run([1] * 5 + [0] * 159), make_run([1] * 4 + [0] * 160)
+    assert judged(five, five).verdict is Verdict.PASS
+    assert judged(four, four).verdict is Verdict.INCONCLUSIVE
+    # 4 of 164 are 2.4 points: nothing that happens could exceed three.
+    assert judged(four, four, "drop<=3").verdict is Verdict.PASS
+    groups = [f"subject {i // 2}" for i in range(164)]
+    paired = make_run([1] * 8 + [0] * 156, groups=groups)
+    found = judged(paired, paired)
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.benchmarks[0].comparison is not None
+    assert found.benchmarks[0].comparison.num_breakable == 4
 
 
 def test_the_block_says_what_broke_and_how_to_rerun_it(make_run: MakeRun) -> None:

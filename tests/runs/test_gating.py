@@ -60,7 +60,7 @@ def test_a_stated_drop_wants_the_whole_baseline(folder: Path) -> None:
     part = ask(scores(8), folder, "toy: drop<=2")
     assert verdict(part) is Verdict.NOT_COMPARABLE
     assert "32 samples (toy/10, ...) of the baseline not run" in "\n".join(part.lines())
-    assert verdict(ask(scores(8), folder, "drop<=2, samples=common")) is Verdict.PASS
+    assert verdict(ask(scores(16), folder, "drop<=2, samples=common")) is Verdict.PASS
     other = ask(scores(prompt="p2"), folder, "drop<=2")
     assert verdict(other) is Verdict.NOT_COMPARABLE
     assert "prompt: p1 -> p2" in "\n".join(other.lines())

@@ -145,10 +145,11 @@ def check_drop(
             f"{lost}, more than {allowed} allowed, {noise} "
             f"({p} {p_adjusted:.2g}, alpha {policy.alpha:g})"
         )
-    elif comparison.p_smallest > alpha:
+    elif comparison.p_smallest > alpha and _could_exceed(comparison, tolerance):
         verdict = Verdict.INCONCLUSIVE
+        passed = " that passed then" if comparison.is_binary else ""
         reason = (
-            f"too few samples: had all {comparison.num_clusters} broken, "
+            f"too few samples: had all {comparison.num_breakable}{passed} broken, "
             f"p would be {comparison.p_smallest:.2g}"
         )
     elif policy.max_visible_drop is not None and (seen is None or seen > policy.max_visible_drop):
@@ -159,6 +160,12 @@ def check_drop(
     else:
         verdict, reason = Verdict.PASS, f"{lost}, {allowed} allowed"
     return Check(name="drop", verdict=verdict, reason=reason)
+
+
+def _could_exceed(comparison: PairedComparison, tolerance: float) -> bool:
+    # A score cannot fall by more than what it was.
+    then = comparison.then.value or 0.0
+    return not comparison.is_binary or then > tolerance + _ROUNDING
 
 
 def check_timings(

@@ -42,13 +42,14 @@ class PairedComparison:
             unit of scores: a log-probability for a perplexity, bits with their sign turned.
         num_samples: Samples shared.
         num_clusters: Independent units among them: as many as samples where they have no groups.
+        num_breakable: Of those the ones that could have fallen: for 0/1 scores, what passed then.
         is_binary: All scores are 0 or 1; otherwise broken and fixed mean fell and rose.
         broken: Ids of samples with a lower score now, in the baseline's order.
         fixed: Ids of samples with a higher score now.
         test: Name of the test that gave p.
         p_one_sided: Probability of a drop as large as this, if nothing changed.
         p_two_sided: Probability of a change as large as this, if nothing changed.
-        p_smallest: The smallest one-sided p that so many samples could give.
+        p_smallest: The smallest one-sided p that could have come out, had all of these fallen.
         flip_rate: Share of the shared samples whose score changed.
         smallest_visible_drop: The true drop that this run would have shown with the policy's
             power; None when it could not have shown any.
@@ -60,6 +61,7 @@ class PairedComparison:
     difference: Estimate
     num_samples: int
     num_clusters: int
+    num_breakable: int
     is_binary: bool
     broken: tuple[str, ...]
     fixed: tuple[str, ...]
@@ -103,6 +105,14 @@ class _Pairs:
     def is_plain(self) -> bool:
         """Samples are independent and weigh the same: counts of them say everything."""
         return self.clusters is None and all(abs(w - 1) < 1e-9 for w in self.weights)
+
+    @property
+    def num_breakable(self) -> int:
+        """Independent units that could have fallen."""
+        units = self.clusters or self.ids
+        if not self.is_binary:
+            return len(set(units))
+        return len({unit for unit, then in zip(units, self.then, strict=True) if then > 0})
 
     @property
     def is_binary(self) -> bool:
@@ -172,13 +182,14 @@ def compare(
         ),
         num_samples=n,
         num_clusters=num_clusters,
+        num_breakable=pairs.num_breakable,
         is_binary=pairs.is_binary,
         broken=broken,
         fixed=fixed,
         test=test,
         p_one_sided=one_sided,
         p_two_sided=two_sided,
-        p_smallest=0.5**num_clusters,
+        p_smallest=0.5**pairs.num_breakable,
         flip_rate=(len(broken) + len(fixed)) / n,
         smallest_visible_drop=_visible_drop(
             (len(broken) + len(fixed)) / n,
