@@ -131,6 +131,22 @@ def test_one_file_holds_one_benchmark_and_no_incomplete_one(tmp_path: Path) -> N
         save_baseline(file, torn)
 
 
+@pytest.mark.parametrize("changes", [{"num": 8}, {"variant": "instruct"}])
+def test_a_larger_baseline_or_another_form_s_is_replaced_by_name_only(
+    folder: Path, changes: dict[str, Any]
+) -> None:
+    path, run = folder / "m" / "toy.json", scores(**changes)
+    before = path.read_text(encoding="utf-8")
+    others = {"another": scores(benchmark="another"), "toy": run}
+    with pytest.raises(ConfigError, match=r"toy\.json has 40 samples of variant '', this run has"):
+        save_baselines("default", folder, others)
+    assert path.read_text(encoding="utf-8") == before
+    assert not (folder / "m" / "another.json").exists()
+    assert save_baselines(str(path), folder, {"toy": run}) == [path]
+    assert load_baseline(path).samples == run.samples
+    assert save_baselines("default", folder, {"toy": run}) == [path]
+
+
 def test_a_benchmark_that_the_policy_names_must_have_been_run(tmp_path: Path) -> None:
     found = ask(scores(), tmp_path, "toy: pass@1>=10%; humaneval: pass@1>=10%; mmlu*: errors<=1")
     assert verdict(found) is Verdict.INCOMPLETE
@@ -159,7 +175,7 @@ def test_a_standing_policy_holds_for_what_is_run(folder: Path) -> None:
         assert standing(scores(model="n"), mild) == GateAnswer(result=None)
     assert verdict(standing(scores(model="n"), "pass@1>=90%")) is Verdict.REGRESSED
     few = scores(4)
-    save_baselines("default", folder, {"toy": few})
+    save_baselines(str(folder / "m" / "toy.json"), folder, {"toy": few})
     assert few.planned == 4
     lenient = standing(few, "inconclusive=pass")
     assert lenient.result is not None

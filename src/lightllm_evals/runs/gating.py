@@ -246,7 +246,8 @@ def save_baselines(where: str, folder: Path, runs: Mapping[str, RunScores]) -> l
         runs: Scores by benchmark.
 
     Raises:
-        ConfigError: One is incomplete (then none is saved), or a file cannot be written.
+        ConfigError: One is incomplete, or would replace a larger baseline or one of another
+            variant unasked (then none is saved); or a file cannot be written.
     """
     if where != DEFAULT_PLACE and len(runs) != 1:
         raise ConfigError(
@@ -259,9 +260,26 @@ def save_baselines(where: str, folder: Path, runs: Mapping[str, RunScores]) -> l
                 f"{run.identity.benchmark} is incomplete ({run.scored} of {run.planned} scored) "
                 "and no baseline was saved; finish the run with --lightllm-resume."
             )
-    paths = []
-    for run in runs.values():
-        path = baseline_path(folder, run.identity) if where == DEFAULT_PLACE else Path(where)
+    if where != DEFAULT_PLACE:
+        places = {Path(where): run for run in runs.values()}
+    else:
+        places = {baseline_path(folder, run.identity): run for run in runs.values()}
+        for path, run in places.items():
+            _check_replaceable(path, run)
+    for path, run in places.items():
         save_baseline(path, run)
-        paths.append(path)
-    return paths
+    return list(places)
+
+
+def _check_replaceable(path: Path, run: RunScores) -> None:
+    """Refuses to lose a baseline that a smaller run, or one of another form, does not renew."""
+    if not path.exists():
+        return
+    then = load_baseline(path)
+    before, after = then.identity.variant, run.identity.variant
+    if len(then.samples) > len(run.samples) or before != after:
+        raise ConfigError(
+            f"{path} has {len(then.samples)} samples of variant {before!r}, this run has "
+            f"{len(run.samples)} of {after!r}, and no baseline was saved; "
+            f"to replace it name it: --lightllm-save-baseline={path}."
+        )
