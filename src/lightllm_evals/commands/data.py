@@ -43,11 +43,12 @@ def fetch_command(options: argparse.Namespace) -> int:
 
 
 def verify_command(options: argparse.Namespace) -> int:
-    """Prints the state of every file; 1 if one that is here has another checksum."""
+    """Prints the state of every file; 1 if one is wrong, or named and missing."""
     states = overview.verify(options.names)
     for state in states:
         where = state.location or state.message
         print(f"{state.status:<8}{state.path}  {where}", file=sys.stdout)  # noqa: T201  # output
         if state.status == "wrong":
             print(f"        {state.message}", file=sys.stdout)  # noqa: T201  # output
-    return int(any(state.status == "wrong" for state in states))
+    bad = {"wrong", "missing"} if options.names else {"wrong"}
+    return int(any(state.status in bad for state in states))
