@@ -135,15 +135,15 @@ def find_baseline(directory: Path, identity: Identity) -> BaselineSearch:
     """Returns the baseline under ``directory`` for a run like ``identity``.
 
     It has the same model, benchmark and repeats, and all that scores depend on. Of several the
-    one wins that also agrees in most of what timings depend on.
+    one wins that also agrees in most of what timings depend on. Files may have any name.
 
     Raises:
-        ConfigError: A baseline of this benchmark cannot be read.
+        ConfigError: A baseline cannot be read.
     """
     fitting: list[RunScores] = []
     misfits: list[str] = []
     others: list[tuple[int, RunScores]] = []
-    for path in sorted(directory.glob(f"**/{identity.benchmark}*.json")):
+    for path in sorted(directory.glob("**/*.json")):
         found = load_baseline(path)
         if (found.identity.model, found.identity.benchmark) != (
             identity.model,
