@@ -8,7 +8,13 @@ import pytest
 from lightllm_evals.errors import ConfigError
 from lightllm_evals.gate import Identity, RunScores, SampleScores, Verdict
 from lightllm_evals.runs.baseline import load_baseline, save_baseline
-from lightllm_evals.runs.gating import GateAnswer, answer, gate_question, save_baselines
+from lightllm_evals.runs.gating import (
+    GateAnswer,
+    answer,
+    candidate_lines,
+    gate_question,
+    save_baselines,
+)
 
 NUM = 40
 
@@ -65,6 +71,22 @@ def test_a_stated_drop_wants_the_whole_baseline(folder: Path) -> None:
     assert verdict(other) is Verdict.NOT_COMPARABLE
     assert "prompt: p1 -> p2" in "\n".join(other.lines())
     assert verdict(ask(scores(model="n"), folder, "drop<=2")) is Verdict.NOT_COMPARABLE
+
+
+def test_other_repeats_are_compared_by_means_and_the_note_says_so(folder: Path) -> None:
+    found = ask(scores(repeats=2), folder, "drop<=2")
+    assert verdict(found) is Verdict.PASS
+    (note,) = found.notes
+    assert note.startswith("toy is compared by its samples' means with ")
+    assert note.endswith("toy.json, which differs in repeats: 1 -> 2")
+    assert ask(scores(repeats=2), folder).result is None
+
+
+def test_what_the_header_lists_is_what_is_found(tmp_path: Path) -> None:
+    save_baselines(str(tmp_path / "release 7.json"), tmp_path, {"toy": scores()})
+    question = gate_question((), None, tmp_path)
+    assert "release 7.json" in "\n".join(candidate_lines(question, "m"))
+    assert verdict(ask(scores(), tmp_path)) is Verdict.PASS
 
 
 def test_a_policy_without_a_drop_needs_no_baseline(folder: Path) -> None:

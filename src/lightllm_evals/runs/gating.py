@@ -20,6 +20,7 @@ from lightllm_evals.gate import (
     verdict_lines,
     verdict_markdown,
 )
+from lightllm_evals.gate.identity import score_differences, search_differences
 from lightllm_evals.gate.render import RerunCommand
 from lightllm_evals.records import to_json
 from lightllm_evals.runs.baseline import baseline_path, find_baseline, load_baseline, save_baseline
@@ -205,7 +206,15 @@ def _look_up(
         return None, f"{name} was not compared with {search.found.source}: {reason}"
     why = "; ".join(search.misfits) or f"{folder} has none of model {run.identity.model}"
     if policy.needs_baseline and search.nearest is not None:
-        return search.nearest, f"no baseline of {name} fits: {why}"
+        nearest = search.nearest
+        if score_differences(nearest.identity, run.identity):
+            return nearest, f"no baseline of {name} fits: {why}"
+        # Means are comparable; only their noise is not the same.
+        differences = search_differences(nearest.identity, run.identity)
+        return nearest, (
+            f"{name} is compared by its samples' means with {nearest.source}, "
+            f"which differs in {'; '.join(map(str, differences))}"
+        )
     is_worth_a_word = bool(search.misfits) or question.is_asked
     return None, f"no baseline of {name}: {why}" if is_worth_a_word else ""
 
