@@ -136,3 +136,4 @@ def test_needs_add_up() -> None:
     both = Needs(sandbox=True) | Needs(prompt_logprobs=True)
     assert both == Needs(sandbox=True, prompt_logprobs=True)
     assert Needs() | Needs() == Needs()
+    assert (Needs(benchmarks=("b",)) | Needs(benchmarks=("a", "b"))).benchmarks == ("a", "b")

@@ -79,15 +79,18 @@ class Needs:
     Attributes:
         sandbox: They judge programs.
         prompt_logprobs: They score given texts.
+        benchmarks: Names of the benchmarks that they belong to, sorted.
     """
 
     sandbox: bool = False
     prompt_logprobs: bool = False
+    benchmarks: tuple[str, ...] = ()
 
     def __or__(self, other: Needs) -> Needs:
         return Needs(
             sandbox=self.sandbox or other.sandbox,
             prompt_logprobs=self.prompt_logprobs or other.prompt_logprobs,
+            benchmarks=tuple(sorted({*self.benchmarks, *other.benchmarks})),
         )
 
 

@@ -221,6 +221,7 @@ def needs_of(items: Iterable[pytest.Item]) -> Needs:
             needs |= Needs(
                 sandbox="sandbox" in getattr(item, "fixturenames", ()),
                 prompt_logprobs=isinstance(case.variant, LikelihoodVariant),
+                benchmarks=(case.benchmark.name,),
             )
     return needs
 

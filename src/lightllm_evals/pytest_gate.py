@@ -84,6 +84,14 @@ class Gate:
         run.is_compared = len(lines) > len(self._question.policy.sections)
         return lines
 
+    def warnings(self, benchmarks: Sequence[str]) -> list[str]:
+        """Returns what is wrong with the gate before the run, given what was collected."""
+        if not self._conditions or self._settings.shard:
+            return []
+        from lightllm_evals.gate import hopeless  # noqa: PLC0415  # only where needed
+
+        return hopeless(self._conditions, benchmarks, self._settings.repeats)
+
     def judge(
         self,
         run: Run,

@@ -173,7 +173,7 @@ class Owner:
                 f"all {self._settings.repeats} completions of a sample will be alike, since "
                 "decoding is greedy; add --lightllm-param temperature=0.8 to sample"
             )
-        for warning in run.serving.warnings:
+        for warning in (*run.serving.warnings, *self._gate.warnings(self._needs.benchmarks)):
             self._warn(warning)
         try:
             for line in self._gate.header(run):

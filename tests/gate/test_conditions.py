@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightllm_evals.errors import ConfigError
-from lightllm_evals.gate import Condition, parse_min_condition
+from lightllm_evals.gate import Condition, hopeless, parse_min_condition
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,29 @@ def test_a_condition_reads_back_from_its_own_text(thousandths: int) -> None:
 def test_no_text_makes_the_parser_fail_in_another_way(text: str) -> None:
     with contextlib.suppress(ConfigError):
         assert parse_min_condition(text).metric
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("toy:pass@1>=0.5", []),
+        ("toy:pass@10>=0.5", []),
+        (
+            "toy:pass@100>=0.5",
+            [
+                "the condition toy:pass@100>=0.5 cannot hold: it takes --lightllm-repeats=100, "
+                "and this run has 10"
+            ],
+        ),
+        ("toy:f1>=0.5", []),
+        (
+            "tony:f1>=0.5",
+            [
+                "the condition tony:f1>=0.5 cannot hold: no sample of tony was selected, but of "
+                "other, toy"
+            ],
+        ),
+    ],
+)
+def test_what_no_model_can_meet_is_told(text: str, sentences: list[str]) -> None:
+    assert hopeless([parse_min_condition(text)], ("toy", "other"), 10) == sentences

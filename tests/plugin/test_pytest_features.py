@@ -73,6 +73,28 @@ def test_selection_and_gate_decide_what_runs_and_how_it_ends(
     assert result.ret == status
 
 
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_conditions_that_cannot_hold_are_told_before_the_run(
+    pytester: pytest.Pytester, served: str, workers: str
+) -> None:
+    result = pytester.runpytest_subprocess(
+        *(workers, "-q", served, "--lightllm-limit=1", "--lightllm-min=toy:pass@1>=0"),
+        *("--lightllm-min=toy:pass@10>=0", "--lightllm-min=tony:f1>=0"),
+        timeout=300,
+    )
+    result.stdout.fnmatch_lines(
+        [
+            "lightllm: warning: the condition toy:pass@10>=0 cannot hold: it takes "
+            "--lightllm-repeats=10, and this run has 1",
+            "lightllm: warning: the condition tony:f1>=0 cannot hold: no sample of tony was "
+            "selected, but of toy",
+            "*= lightllm evals =*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*condition toy:pass@1>=0 cannot*")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+
+
 def test_last_failed_runs_what_failed(pytester: pytest.Pytester, served: str) -> None:
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     pytester.runpytest_inprocess(served).assert_outcomes(passed=8, failed=4)

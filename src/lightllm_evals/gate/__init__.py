@@ -13,7 +13,7 @@ render       verdicts as text and Markdown
 
 from lightllm_evals.gate.checks import Check, Verdict
 from lightllm_evals.gate.comparison import PairedComparison, compare, obstacles
-from lightllm_evals.gate.conditions import Condition, parse_min_condition
+from lightllm_evals.gate.conditions import Condition, hopeless, parse_min_condition
 from lightllm_evals.gate.identity import (
     Identity,
     fold_differences,
@@ -53,6 +53,7 @@ __all__ = [
     "flip_rate",
     "fold",
     "fold_differences",
+    "hopeless",
     "judge",
     "noise",
     "noise_lines",

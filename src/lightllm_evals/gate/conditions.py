@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from lightllm_evals.errors import ConfigError
@@ -112,3 +112,30 @@ def parse_min_condition(text: str) -> Condition:
         operator=comparison.operator,
         threshold=comparison.fraction,
     )
+
+
+def hopeless(
+    conditions: Sequence[Condition], benchmarks: Collection[str], repeats: int
+) -> list[str]:
+    """Returns a sentence for each condition that a run cannot meet, whatever the model does.
+
+    Args:
+        conditions: The gate's.
+        benchmarks: Names of the benchmarks that the run has samples of.
+        repeats: Completions of each sample.
+    """
+    found = []
+    for condition in conditions:
+        k = re.fullmatch(r"pass@(\d+)", condition.metric)
+        if condition.benchmark not in benchmarks:
+            why = f"no sample of {condition.benchmark} was selected, but of {_listed(benchmarks)}"
+        elif k and int(k[1]) > repeats:
+            why = f"it takes --lightllm-repeats={int(k[1])}, and this run has {repeats}"
+        else:
+            continue
+        found.append(f"the condition {condition} cannot hold: {why}")
+    return found
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
