@@ -19,6 +19,7 @@ from lightllm_evals.gate import (
     verdict_markdown,
 )
 from lightllm_evals.records import to_json
+from lightllm_evals.stats import samples_needed
 
 MakeRun = Callable[..., RunScores]
 
@@ -94,6 +95,22 @@ def test_a_gate_that_must_see_small_drops_says_when_it_cannot(make_run: MakeRun)
     assert result.verdict is Verdict.INCONCLUSIVE
     assert "could see no drop below 4.1 points, 3 asked for" in reasons(result)
     assert judged(make_run(BASE), make_run(BASE), "visible<=5").verdict is Verdict.PASS
+
+
+def test_a_run_too_small_for_its_tolerance_says_how_many_samples_it_takes(
+    make_run: MakeRun,
+) -> None:
+    flipped_three = make_run(flipped(3, 3))
+    found = judged(flipped_three, make_run(BASE), "drop<=2").benchmarks[0].comparison
+    assert found is not None
+    needed = samples_needed(0.02, 6 / 164)
+    assert needed is not None
+    assert found.needed_for_tolerance == needed > 164
+    text = "\n".join(verdict_lines(judged(flipped_three, make_run(BASE), "drop<=2")))
+    assert f"could see: 6.4 points; 2.0 points would take {needed:,} samples" in text
+    for policy in ("drop<=20", "drop<=0"):
+        enough = "\n".join(verdict_lines(judged(flipped_three, make_run(BASE), policy)))
+        assert "would take" not in enough
 
 
 def test_missing_samples_make_a_run_incomplete(make_run: MakeRun) -> None:

@@ -18,6 +18,7 @@ from lightllm_evals.stats import (
     mcnemar,
     paired_difference_interval,
     paired_t,
+    samples_needed,
     smallest_visible_drop,
     smallest_visible_drop_by_t,
 )
@@ -54,6 +55,9 @@ class PairedComparison:
         smallest_visible_drop: The true drop that this run would have shown with the policy's
             power; None when it could not have shown any.
         unit: What the headline's number means.
+        tolerance: The drop that the policy tolerates.
+        needed_for_tolerance: Samples with which a true drop as large as the tolerance would be
+            told from noise; None where these are enough, or where scores are not plain 0 or 1.
     """
 
     then: Estimate
@@ -72,6 +76,8 @@ class PairedComparison:
     flip_rate: float
     smallest_visible_drop: float | None
     unit: Unit = "share"
+    tolerance: float = 0.0
+    needed_for_tolerance: int | None = None
 
     @property
     def drop(self) -> float:
@@ -199,7 +205,22 @@ def compare(
             limits=(alpha, power, tolerance, headline_then.value or 0.0),
         ),
         unit=unit,
+        tolerance=tolerance,
+        needed_for_tolerance=_needed(
+            pairs, (len(broken) + len(fixed)) / n, unit, limits=(alpha, power, tolerance)
+        ),
     )
+
+
+def _needed(
+    pairs: _Pairs, flip_rate: float, unit: Unit, *, limits: tuple[float, float, float]
+) -> int | None:
+    alpha, power, tolerance = limits
+    if unit != "share" or not (pairs.is_binary and pairs.is_plain):
+        return None
+    # Any drop that is seen exceeds the tolerance: what counts here is noise alone.
+    needed = samples_needed(tolerance, flip_rate, alpha=alpha, power=power)
+    return needed if needed is not None and needed > len(pairs.ids) else None
 
 
 def _pairs(then: RunScores, now: RunScores) -> _Pairs:

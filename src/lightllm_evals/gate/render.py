@@ -102,9 +102,12 @@ def _comparison_lines(found: PairedComparison) -> list[str]:
         for word, ids in ((broken, found.broken), (fixed, found.fixed))
         if ids
     ]
-    lines.append(
-        f"smallest drop this run could see: {_visible(found.smallest_visible_drop, found.unit)}"
-    )
+    needed = ""
+    if found.needed_for_tolerance is not None:
+        tolerated = _visible(found.tolerance, found.unit)
+        needed = f"; {tolerated} would take {found.needed_for_tolerance:,} samples"
+    visible = _visible(found.smallest_visible_drop, found.unit)
+    lines.append(f"smallest drop this run could see: {visible}{needed}")
     return lines
 
 
