@@ -18,6 +18,7 @@ from lightllm_evals.gate import (
     score_differences,
     timing_differences,
 )
+from lightllm_evals.gate.comparison import spread
 
 MakeRun = Callable[..., RunScores]
 
@@ -126,3 +127,32 @@ def test_noise_needs_two_runs(make_run: MakeRun) -> None:
 def test_a_deterministic_server_is_allowed_one_sample(make_run: MakeRun) -> None:
     found = noise([make_run([1] * 200)] * 3)
     assert (found.flip_rate, found.tolerance) == (0.0, 0.005)
+
+
+def test_noise_of_a_macro_mean_is_that_of_its_weighted_differences(make_run: MakeRun) -> None:
+    # Two samples of the small group move the mean as much as fifty of the large one.
+    groups = ["small"] * 4 + ["large"] * 100
+    first = [1, 0, 1, 0] + [1] * 100
+    second = [0, 0, 1, 0] + [1] * 100
+    runs = [make_run(each, groups=groups, aggregation="macro") for each in (first, second)]
+    found = noise(runs)
+    assert found.scores == pytest.approx((0.75, 0.625))
+    by_t = spread(*runs)
+    assert by_t is not None
+    # One degree of freedom: two groups.
+    assert found.tolerance == pytest.approx(6.314 * by_t.standard_error, abs=0.001)
+    text = "\n".join(noise_lines(found))
+    assert "scores 75.0, 62.5 %" in text
+    assert "1 samples flipped" in text
+    assert "one point would take" not in text
+
+
+def test_fractional_scores_do_not_flip_and_are_judged_by_their_spread(make_run: MakeRun) -> None:
+    first = [0.5 + 0.01 * (i % 3) for i in range(200)]
+    second = [0.5 + 0.01 * (i % 2) for i in range(200)]
+    found = noise([make_run(first, metric="f1"), make_run(second, metric="f1")])
+    assert found.tolerance == pytest.approx(0.005)
+    assert found.flipped
+    text = "\n".join(noise_lines(found))
+    assert "flipped" not in text
+    assert "samples changed" in text

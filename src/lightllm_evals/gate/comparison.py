@@ -212,6 +212,17 @@ def compare(
     )
 
 
+def spread(then: RunScores, now: RunScores) -> PairedT | None:
+    """Returns the t test of two repetitions' differences, weighted as their headline is.
+
+    None where scores are 0 or 1 and count the same: then the number of flips says it all.
+    """
+    pairs = _pairs(then, now)
+    if pairs.is_binary and all(abs(weight - 1) < 1e-9 for weight in pairs.weights):
+        return None
+    return paired_t(pairs.weighted_differences, pairs.clusters)
+
+
 def _needed(
     pairs: _Pairs, flip_rate: float, unit: Unit, *, limits: tuple[float, float, float]
 ) -> int | None:

@@ -62,13 +62,16 @@ def verdict_markdown(
 def noise_lines(found: Noise) -> list[str]:
     """Returns what repetitions say about a benchmark's noise, a line an item."""
     scores = ", ".join(f"{100 * score:.1f}" for score in found.scores)
+    word = "flipped" if found.is_binary else "changed"
+    differ = f"; any two runs differ in {found.flip_rate:.2%}" if found.is_binary else ""
+    needed = f"  one point would take {_count(found.needed_for_one_point)} samples"
     return [
         f"{found.benchmark}: {found.num_runs} runs of {found.num_samples} samples, "
         f"scores {scores} %",
-        f"  {len(found.flipped)} samples flipped ({len(found.flipped) / found.num_samples:.2%}); "
-        f"any two runs differ in {found.flip_rate:.2%}",
+        f"  {len(found.flipped)} samples {word} ({len(found.flipped) / found.num_samples:.2%})"
+        f"{differ}",
         f"  smallest visible drop: {_visible(found.smallest_visible_drop)}",
-        f"  one point would take {_count(found.needed_for_one_point)} samples",
+        *([needed] if found.is_by_flips else []),
         f"  recommended: --lightllm-gate '{found.policy}'",
     ]
 
