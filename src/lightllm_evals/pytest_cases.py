@@ -27,7 +27,7 @@ from lightllm_evals.prompts.chat_template import ChatTemplate
 from lightllm_evals.pytest_options import SETTINGS
 from lightllm_evals.reasoning import Thought
 from lightllm_evals.records import Completion, Request
-from lightllm_evals.results import CaseVerdict, MetricValue, PlannedCase
+from lightllm_evals.results import MetricValue, PlannedCase
 from lightllm_evals.shard import parse_shard
 
 _PROFILE = pytest.StashKey[Profile | None]()
@@ -52,13 +52,11 @@ CASE_KINDS = (
     "zh",
     "likelihood",
 )
-_OUTCOME = pytest.StashKey[CaseVerdict]()
 
 EMPTY_SHARD = "no-sample-in-shard"
 """Id of the skipped test that stands for a benchmark of which a shard has no sample."""
 
 _PARAMETER = "sample"
-_PROMPT_END = 1200
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:

@@ -25,6 +25,9 @@ NOTHING_JUDGED = 10  # GateStatus.NOT_JUDGED, without its import
 class Gate:
     """Judges a run once it is over; short methods that the owner's hooks call.
 
+    Attributes:
+        folder: Where this project keeps its baselines.
+
     Raises:
         pytest.UsageError: What was asked for makes no sense.
     """
@@ -32,7 +35,7 @@ class Gate:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._settings = config.stash[SETTINGS]
-        self._folder = config.rootpath / "fixtures" / "baselines"
+        self.folder = config.rootpath / "fixtures" / "baselines"
         self._conditions: list[Condition] = []
         self._question: GateQuestion | None = None
         self._answer: GateAnswer | None = None
@@ -58,11 +61,11 @@ class Gate:
         settings = self._settings
         self._conditions = [parse_min_condition(text) for text in settings.minimums]
         # A run that becomes the new baseline is not held to the old one unasked.
-        is_looked_for = self._folder.is_dir() and not settings.save_baseline
+        is_looked_for = self.folder.is_dir() and not settings.save_baseline
         self._question = gate_question(
             settings.gate,
             settings.baseline,
-            self._folder if is_looked_for else None,
+            self.folder if is_looked_for else None,
             is_standing=not self._config.option.lightllm_gate,
         )
 
@@ -147,7 +150,7 @@ class Gate:
         from lightllm_evals.runs.gating import save_baselines  # noqa: PLC0415  # only with evals
 
         if self._settings.save_baseline:
-            paths = save_baselines(self._settings.save_baseline, self._folder, runs)
+            paths = save_baselines(self._settings.save_baseline, self.folder, runs)
             self._remarks += [f"baseline saved: {path}" for path in paths]
 
     def _final_status(self, own: int) -> int:

@@ -151,7 +151,7 @@ class Owner:
         given = self._settings.baseline
         if given == "none":
             return None
-        return Path(given) if given else self._config.rootpath / "fixtures" / "baselines"
+        return Path(given) if given else self._gate.folder
 
     def _announce(self, run: Run) -> None:
         if self._is_announced:
