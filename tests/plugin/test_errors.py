@@ -136,7 +136,7 @@ def test_what_died_is_one_line_and_the_rest_is_kept(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     outcomes = [line["verdict"]["outcome"] for line in results()]
     assert len(outcomes) == 60
-    assert 6 <= 60 - outcomes.count("error") <= 8, "six, and what was under way"
+    assert 6 <= 60 - outcomes.count("error") <= 7, "six, and what was under way in the other slot"
     assert num_cause_lines(result) <= 2
     result.stdout.fnmatch_lines(["*stopped answering after*run the rest again with --lf."])
     assert "Traceback" not in str(result.stdout)

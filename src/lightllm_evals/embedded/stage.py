@@ -114,6 +114,9 @@ class Stage:
     async def _run(
         self, exchange: Exchange, answer: Answer, prompt: str, *, is_counted: bool
     ) -> None:
+        if self._is_dying():
+            # What comes in the last moments finds nobody: a slow host must not give more answers.
+            await self._fail(exchange, answer, "hang")
         kind = self._plan.pick(exchange.request.body) if is_counted else ""
         if kind:
             self.statistics.faults[kind] += 1
@@ -145,6 +148,10 @@ class Stage:
         if self._num_counted_answers == self._plan.die_after:
             # After the bytes on their way have left, and like a crash: nothing is tidied up.
             asyncio.get_running_loop().call_later(0.02, os._exit, DEATH_STATUS)
+
+    def _is_dying(self) -> bool:
+        die_after = self._plan.die_after
+        return die_after is not None and self._num_counted_answers >= die_after
 
     def _is_counted(self, prompt: str) -> bool:
         if not self._plan.is_for_known_only:
