@@ -20,6 +20,10 @@ from lightllm_evals.scoring import likelihood, targets
 OPENCOMPASS = LikelihoodVariant(
     choices=commonsense.arc_opencompass, kind="ppl-full", metric="acc_ppl"
 )
+# The answers listed and a letter below them, the whole text scored (ARC_c_ppl_2ef631).
+OPENCOMPASS_LETTERS = LikelihoodVariant(
+    choices=commonsense.arc_opencompass_letters, kind="ppl-full", metric="acc_ppl"
+)
 
 
 def lettered(task: str) -> LikelihoodVariant:
@@ -33,11 +37,13 @@ def lettered(task: str) -> LikelihoodVariant:
 CHALLENGE = {
     "reference": LikelihoodVariant(choices=commonsense.arc, metric="acc_norm"),
     "opencompass": OPENCOMPASS,
+    "opencompass_letters": OPENCOMPASS_LETTERS,
     "olmes_mc": lettered("arc_challenge"),
 }
 EASY = {
     "reference": LikelihoodVariant(choices=commonsense.arc, metric="acc"),
     "opencompass": OPENCOMPASS,
+    "opencompass_letters": OPENCOMPASS_LETTERS,
     "olmes_mc": lettered("arc_easy"),
 }
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lightllm_evals.benchmark import declared_benchmark
+from lightllm_evals.benchmark import LikelihoodVariant, declared_benchmark
 from lightllm_evals.cases import Case
-from lightllm_evals.records import Likelihood
+from lightllm_evals.records import SCORED, Completion, Likelihood
 
 EVALS = Path(__file__).parents[2] / "evals"
 
@@ -71,6 +71,7 @@ class Judge:
             "sample": case.sample,
             "choices": case.choices,
             "likelihoods": tuple(likelihoods),
+            "completion": scored(likelihoods),
             "form": case.variant,
             "record_metric": record,
         }
@@ -88,6 +89,18 @@ class Judge:
         return self.judge(index, [Likelihood(logprob=s, num_tokens=4) for s in sums])
 
 
+def scored(likelihoods: Sequence[Likelihood]) -> Completion:
+    """Returns what a server answers to texts that it scores."""
+    return Completion(
+        text="",
+        finish_reason=SCORED,
+        prompt_tokens=None,
+        output_tokens=0,
+        latency_s=0.1,
+        likelihoods=tuple(likelihoods),
+    )
+
+
 def _module(page: str) -> Any:
     spec = importlib.util.spec_from_file_location(f"page_{page}", EVALS / f"{page}.py")
     assert spec is not None
@@ -101,7 +114,8 @@ def forms() -> Iterator[Any]:
     for page, name, right in RIGHT:
         benchmark = declared_benchmark(getattr(_module(page), f"test_{name}"))
         assert benchmark is not None
-        for form in benchmark.variants:
+        scoring = (n for n, v in benchmark.variants.items() if isinstance(v, LikelihoodVariant))
+        for form in scoring:
             yield pytest.param(page, name, form, right, id=f"{name}-{form}")
 
 

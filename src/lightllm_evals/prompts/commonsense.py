@@ -1,7 +1,8 @@
 """Choices by text: ARC, HellaSwag, PIQA, WinoGrande, OpenBookQA, BoolQ and TruthfulQA.
 
 In the form of lm-evaluation-harness 0.4.13, without shots but for TruthfulQA's own six; those
-named for OpenCompass in that of its ``ARC_c_ppl_a450bd`` and ``piqa_ppl_0cfff2``.
+named for OpenCompass in that of its ``ARC_c_ppl_a450bd`` and ``2ef631``, ``piqa_ppl_0cfff2``, and
+``SuperGLUE_BoolQ_ppl_314797``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,16 @@ def arc_opencompass(sample: Sample) -> tuple[Choice, ...]:
     context = f"Question: {sample['stem']}\nAnswer: "
     return tuple(
         Choice(context=context, continuation=f"\n{text}", text=text) for text in sample["texts"]
+    )
+
+
+def arc_opencompass_letters(sample: Sample) -> tuple[Choice, ...]:
+    """Returns the letters behind the question and the answers, which are listed."""
+    listed = zip("ABCDE", sample["texts"], strict=False)
+    context = sample["stem"] + "".join(f"\n{letter}. {text}" for letter, text in listed)
+    return tuple(
+        Choice(context=context, continuation=f"\nAnswer: {letter}", text=letter)
+        for letter in "ABCDE"[: len(sample["texts"])]
     )
 
 
@@ -81,6 +92,17 @@ def boolq(sample: Sample) -> tuple[Choice, ...]:
     """Returns no and yes behind passage, title included, and question."""
     context = f"{sample['passage']}\nQuestion: {sample['question']}?\nAnswer:"
     return spaced(context, ("no", "yes"))
+
+
+def boolq_opencompass(sample: Sample) -> tuple[Choice, ...]:
+    """Returns No and Yes behind the passage without its title, and the capitalised question."""
+    _, _, passage = sample["passage"].partition(" -- ")
+    question = sample["question"][:1].upper() + sample["question"][1:]
+    context = f"Passage: {passage}\nQuestion: {question}?"
+    return tuple(
+        Choice(context=context, continuation=f"\nAnswer: {text}", text=text)
+        for text in ("No", "Yes")
+    )
 
 
 # Stephanie Lin et al., 2021, https://arxiv.org/abs/2109.07958, figure 21.

@@ -29,7 +29,8 @@ def _listed(texts: Sequence[str]) -> str:
     return "\n".join(f"{letter}. {text}" for letter, text in zip(_LETTERS, texts, strict=False))
 
 
-def _four(row: Row) -> str:
+def four_listed(row: Row) -> str:
+    """Returns the four answers of C-Eval and CMMLU, a letter and a line each."""
     return _listed([row[letter] for letter in "ABCD"])
 
 
@@ -85,7 +86,7 @@ def mmlu_cloze(sample: Sample) -> tuple[Choice, ...]:
 # C-Eval and CMMLU
 
 _DIRECT = "以下是关于{name}的单项选择题，请直接给出正确答案的选项。"
-_CEVAL = "以下是中国关于{name}的单项选择题，请选出其中的正确答案。"
+CEVAL_EXAM = "以下是中国关于{name}的单项选择题，请选出其中的正确答案。"
 
 
 def _chinese(
@@ -102,20 +103,20 @@ def _chinese(
 
 
 def _reference_item(row: Row) -> str:
-    return f"{row['question'].strip()}\n{_four(row)}\n答案："
+    return f"{row['question'].strip()}\n{four_listed(row)}\n答案："
 
 
 def _ceval_item(row: Row) -> str:
-    return f"{row['question']}\n{_four(row)}\n答案:"
+    return f"{row['question']}\n{four_listed(row)}\n答案:"
 
 
 def _cmmlu_item(row: Row) -> str:
-    return f"题目：{row['question']}\n{_four(row)}\n答案是:"
+    return f"题目：{row['question']}\n{four_listed(row)}\n答案是:"
 
 
 # Each pair: the few-shot text, and the four letters behind it and the question. OpenCompass
 # joins its shots, which end in a newline, by another one.
-ceval_reference_prefix, ceval_reference = _chinese(_CEVAL, "\n\n", _reference_item)
+ceval_reference_prefix, ceval_reference = _chinese(CEVAL_EXAM, "\n\n", _reference_item)
 cmmlu_reference_prefix, cmmlu_reference = _chinese(_DIRECT, "\n\n", _reference_item)
 ceval_opencompass_prefix, ceval_opencompass = _chinese(_DIRECT, "\n", _ceval_item)
 cmmlu_opencompass_prefix, cmmlu_opencompass = _chinese(_DIRECT, "\n", _cmmlu_item)

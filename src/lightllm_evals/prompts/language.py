@@ -1,6 +1,7 @@
 """LAMBADA's last words and WikiText-2's articles as texts to score.
 
-Reference forms: lm-evaluation-harness 0.4.13, tasks ``lambada_openai`` and ``wikitext``.
+Reference forms: lm-evaluation-harness 0.4.13, tasks ``lambada_openai`` and ``wikitext``;
+OpenCompass's ``lambada_gen_217e11``.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ def lambada(sample: Sample) -> tuple[Choice, ...]:
     """Returns the last word behind the passage; only a space parts words, not a newline."""
     context, _, word = sample["text"].rpartition(" ")
     return (Choice(context=context, continuation=f" {word}", text=word),)
+
+
+def lambada_opencompass(sample: Sample) -> str:
+    """Returns a request to complete the passage, its last word taken off."""
+    return f"Please complete the following sentence:\n{sample['text'].rpartition(' ')[0]}"
 
 
 # In this order: later rules see what earlier ones left.
