@@ -372,10 +372,9 @@ def _figure_lines(run: Run) -> list[str]:
         generation_line,
     )
 
-    progress = run.progress()
     return [
         *(line for summary in run.summaries() for line in benchmark_lines(summary)),
-        generation_line(progress.output_tokens, progress.elapsed_s, run.wall_s),
+        generation_line(run.progress(), run.wall_s),
     ]
 
 

@@ -130,6 +130,7 @@ def test_a_wrong_choice_is_shown_with_all_likelihoods(
             "*-8.* over 5 tokens: ' Twist the lid. '",
             "*-0.0* over 4 tokens: ' Bite the glass.'",
             "*2 planned, 2 scored: 0 passed, 2 failed*",
+            "scored * tokens in * s, * tokens/s; the run took * s",
         ]
     )
     result.stdout.no_fnmatch_line("*truncated*")

@@ -15,6 +15,7 @@ HALF_WAY = Progress(
     failed=1,
     waiting_to_be_scored=9,
     output_tokens=5000,
+    scored_tokens=0,
     elapsed_s=10.0,
     tokens_per_s=500.0,
     since_last_completion_s=0.0,
@@ -25,7 +26,7 @@ HALF_WAY = Progress(
 def test_line_says_how_far_the_run_is() -> None:
     counts = {"passed": 30, "failed": 10, "error": 1}
     assert progress_line(HALF_WAY, counts) == (
-        "41/164 done, 75.0 % passed, 64 in flight, 500 tokens/s, 1 errors, 30 s left"
+        "41/164 done, 75.0 % passed, 64 in flight, 500 tokens/s, 1 error, 30 s left"
     )
 
 

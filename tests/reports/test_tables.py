@@ -14,6 +14,7 @@ from lightllm_evals.reports.tables import (
     generation_line,
     verdict_lines,
 )
+from lightllm_evals.runner import Progress
 from lightllm_evals.runs.summary import BenchmarkSummary
 from lightllm_evals.stats import Estimate, Interval, Unit, percentiles
 
@@ -115,9 +116,29 @@ def test_of_many_groups_both_ends_are_shown() -> None:
     assert lines[start + 12].startswith("  completions")
 
 
-def test_throughput_is_zero_where_nothing_was_generated() -> None:
-    assert generation_line(0, 0.0, 1.0) == (
-        "generated 0 tokens in 0.0 s, 0.0 tokens/s; the run took 1.0 s"
+@pytest.mark.parametrize(
+    ("output_tokens", "scored_tokens", "done", "rate"),
+    [(0, 0, "generated 0", 0), (12, 0, "generated 12", 6), (0, 8, "scored 8", 4),
+     (12, 8, "generated 12 and scored 8", 10)],
+)  # fmt: skip
+def test_throughput_counts_tokens_that_were_generated_and_scored(
+    output_tokens: int, scored_tokens: int, done: str, rate: float
+) -> None:
+    progress = Progress(
+        planned=1,
+        in_flight=0,
+        done=1,
+        failed=0,
+        waiting_to_be_scored=0,
+        output_tokens=output_tokens,
+        scored_tokens=scored_tokens,
+        elapsed_s=2.0,
+        tokens_per_s=rate,
+        since_last_completion_s=0.0,
+        in_flight_ids=(),
+    )
+    assert generation_line(progress, 3.0) == (
+        f"{done} tokens in 2.0 s, {rate:.1f} tokens/s; the run took 3.0 s"
     )
 
 

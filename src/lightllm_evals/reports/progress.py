@@ -24,8 +24,8 @@ def progress_line(progress: Progress, counts: Mapping[str, int]) -> str:
     if scored:
         parts.append(f"{100 * counts.get('passed', 0) / scored:.1f} % passed")
     parts += [f"{progress.in_flight} in flight", f"{progress.tokens_per_s:.0f} tokens/s"]
-    if counts.get("error"):
-        parts.append(f"{counts['error']} errors")
+    if errors := counts.get("error"):
+        parts.append(f"{errors} error{'s' if errors > 1 else ''}")
     if 0 < done < progress.planned:
         left_s = progress.elapsed_s * (progress.planned - done) / done
         parts.append(f"{duration(left_s)} left")

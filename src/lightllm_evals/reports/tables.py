@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from lightllm_evals.gate import Condition
 from lightllm_evals.runs.summary import BenchmarkSummary
 from lightllm_evals.stats import Estimate, Percentiles, bare_text, value_text
+
+if TYPE_CHECKING:
+    from lightllm_evals.runner import Progress
 
 MOST_GROUPS = 12
 """Rows of the table of groups; more would hide what stands around it."""
@@ -107,12 +111,16 @@ def _percentiles_text(values: Percentiles) -> str:
     return f"p50 {values.p50:.3f} s, p95 {values.p95:.3f} s, p99 {values.p99:.3f} s"
 
 
-def generation_line(output_tokens: int, elapsed_s: float, wall_s: float) -> str:
+def generation_line(progress: Progress, wall_s: float) -> str:
     """Returns the run's throughput: tokens over the time from first request to last answer."""
-    rate = output_tokens / elapsed_s if elapsed_s > 0 else 0.0
+    done = []
+    if progress.output_tokens or not progress.scored_tokens:
+        done.append(f"generated {progress.output_tokens}")
+    if progress.scored_tokens:
+        done.append(f"scored {progress.scored_tokens}")
     return (
-        f"generated {output_tokens} tokens in {elapsed_s:.1f} s, {rate:.1f} tokens/s; "
-        f"the run took {wall_s:.1f} s"
+        f"{' and '.join(done)} tokens in {progress.elapsed_s:.1f} s, "
+        f"{progress.tokens_per_s:.1f} tokens/s; the run took {wall_s:.1f} s"
     )
 
 

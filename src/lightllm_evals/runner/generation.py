@@ -94,6 +94,7 @@ class Generation:
         self._alarm = Alarm(self._tick, clock=clock, name="lightllm-generation-alarm")
         self._in_flight: dict[int, tuple[str, float]] = {}
         self._output_tokens = 0
+        self._scored_tokens = 0
         self._first_sent_at: float | None = None
         self._last_back_at: float | None = None
         self._last_completed_at: float | None = None
@@ -140,6 +141,7 @@ class Generation:
                 self._first_sent_at if self._last_completed_at is None else self._last_completed_at
             )
             elapsed_s = self._elapsed_s(now)
+            num_tokens = self._output_tokens + self._scored_tokens
             return Progress(
                 planned=counts.planned,
                 in_flight=len(self._in_flight),
@@ -147,8 +149,9 @@ class Generation:
                 failed=counts.failed,
                 waiting_to_be_scored=counts.waiting_to_be_scored,
                 output_tokens=self._output_tokens,
+                scored_tokens=self._scored_tokens,
                 elapsed_s=elapsed_s,
-                tokens_per_s=self._output_tokens / elapsed_s if elapsed_s > 0 else 0.0,
+                tokens_per_s=num_tokens / elapsed_s if elapsed_s > 0 else 0.0,
                 since_last_completion_s=now - since
                 if since is not None and self._in_flight
                 else 0.0,
@@ -214,6 +217,7 @@ class Generation:
         if isinstance(outcome, Completion):
             self._last_completed_at = now
             self._output_tokens += outcome.output_tokens
+            self._scored_tokens += sum(each.num_tokens for each in outcome.likelihoods)
             return self._schedule.completed(send.ticket, now)
         if self._cause is None:
             self._last_failure = outcome

@@ -24,8 +24,9 @@ class Progress:
         failed: Ended with an error.
         waiting_to_be_scored: Completed and not released.
         output_tokens: Tokens of all completions.
+        scored_tokens: Tokens of given texts whose log-probabilities were told.
         elapsed_s: From the first request sent to now, or to the last one back if none is left.
-        tokens_per_s: ``output_tokens`` over ``elapsed_s``; 0 before the first completion.
+        tokens_per_s: Both over ``elapsed_s``; 0 before the first completion.
         since_last_completion_s: Since the last completion, or since the first request sent while
             there is none. 0 when nothing is in flight: then nothing is overdue.
         in_flight_ids: Oldest first.
@@ -37,6 +38,7 @@ class Progress:
     failed: int
     waiting_to_be_scored: int
     output_tokens: int
+    scored_tokens: int
     elapsed_s: float
     tokens_per_s: float
     since_last_completion_s: float
