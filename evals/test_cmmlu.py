@@ -5,8 +5,8 @@ https://arxiv.org/abs/2306.09212 - https://github.com/haonan-li/CMMLU
 
 11,582 questions of 67 Chinese subjects with four lettered answers, behind the subject's first
 five of the dev split. A sample passes when the right letter is the likeliest, in the form
-``cot``, for chat models, when the answer's last line names it; published scores are the mean over
-subjects (macro).
+``cot``, for chat models, when the completion names it behind its first ``答案:``; published scores
+are the mean over subjects (macro).
 """
 
 from __future__ import annotations

@@ -9,10 +9,9 @@ of the accepted answers; a sample passes when its answer matches one exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from lightllm_evals import Sample, Variant, benchmark
+from lightllm_evals import RecordMetric, Sample, Variant, benchmark
 from lightllm_evals.datasets import drop
 from lightllm_evals.prompts import drop as prompts
 from lightllm_evals.prompts import fewshot
@@ -40,7 +39,7 @@ VARIANTS = {
 
 
 @benchmark("drop", samples=drop, variants=VARIANTS, metric="f1", kinds=["reasoning"])
-def test_drop(sample: Sample, answer: str, record_metric: Callable[[str, float], None]) -> None:
+def test_drop(sample: Sample, answer: str, record_metric: RecordMetric) -> None:
     """The answer is one of the accepted ones."""
     score = scoring.best_score(sample, answer)
     record_metric("f1", score.f1)

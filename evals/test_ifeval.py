@@ -13,6 +13,7 @@ from __future__ import annotations
 from lightllm_evals import RecordMetric, Sample, Variant, benchmark
 from lightllm_evals.datasets import ifeval
 from lightllm_evals.prompts import ifeval as prompts
+from lightllm_evals.scoring import found_answer
 from lightllm_evals.scoring import ifeval as scoring
 
 MAX_NEW_TOKENS = 1280
@@ -38,5 +39,6 @@ def test_ifeval(sample: Sample, answer: str, record_metric: RecordMetric) -> Non
     record_metric("prompt_loose", all(result.loose))
     record_metric("instruction_strict", sum(result.strict), len(result.strict))
     record_metric("instruction_loose", sum(result.loose), len(result.loose))
+    assert found_answer(answer.strip(), "of any text")
     kinds = zip(sample["instruction_id_list"], result.strict, strict=True)
     assert all(result.strict), f"not followed: {[kind for kind, holds in kinds if not holds]}"

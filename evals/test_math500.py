@@ -4,15 +4,15 @@ Dan Hendrycks, Collin Burns, Saurav Kadavath, Akul Arora et al., 2021, chosen by
 et al., 2023. https://arxiv.org/abs/2103.03874, https://arxiv.org/abs/2305.20050
 
 A sample passes when math-verify finds an answer equal to the solution's; ``exact_match`` is the
-normalised text of the final or boxed answer, Minerva's metric without its sympy part.
+normalised text of the final answer (``minerva``), or of the boxed one too (``boxed``): Minerva's
+metric without its sympy part.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
-from lightllm_evals import Sample, Variant, benchmark
+from lightllm_evals import RecordMetric, Sample, Variant, benchmark
 from lightllm_evals.datasets import math500
 from lightllm_evals.prompts import fewshot
 from lightllm_evals.prompts import math500 as prompts
@@ -41,7 +41,8 @@ VARIANTS = {
     metric="math_verify",
     kinds=["math"],
 )
-def test_math500(sample: Sample, answer: str, record_metric: Callable[[str, float], None]) -> None:
+def test_math500(sample: Sample, answer: str, form: Variant, record_metric: RecordMetric) -> None:
     """The completion's answer is equal to the solution's."""
-    record_metric("exact_match", scoring.is_exact_match(sample, answer))
-    assert scoring.is_verified(sample, found_answer(answer.strip(), "of any text"))
+    is_exact = scoring.is_exact_match(sample, answer, is_box_read=form.is_chat)
+    record_metric("exact_match", is_exact)
+    assert scoring.is_verified(sample, found_answer(scoring.readable_answer(answer), "of maths"))

@@ -15,6 +15,7 @@ from lightllm_evals import Sample, Variant, benchmark
 from lightllm_evals.datasets import mbpp, mbpp_sanitized
 from lightllm_evals.prompts import mbpp as prompts
 from lightllm_evals.pytest_fixtures import CaseSandbox
+from lightllm_evals.scoring import found_answer
 from lightllm_evals.scoring import mbpp as scoring
 
 TIMEOUT_S = 3.0  # as the reference's code_eval
@@ -50,7 +51,8 @@ def test_mbpp(sample: Sample, answer: str, sandbox: CaseSandbox) -> None:
     """The program passes the problem's three asserts."""
     names = scoring.entry_points(sample)
     tests = scoring.unit_tests(sample)
-    verdict = sandbox.run(answer, tests, entry_points=names, timeout_s=TIMEOUT_S)
+    program = found_answer(answer, "of a program")
+    verdict = sandbox.run(program, tests, entry_points=names, timeout_s=TIMEOUT_S)
     assert verdict.passed, str(verdict)
 
 
@@ -64,5 +66,6 @@ def test_mbpp_sanitized(sample: Sample, answer: str, sandbox: CaseSandbox) -> No
     """The program passes the problem's asserts."""
     names = scoring.entry_points(sample)
     tests = scoring.unit_tests(sample)
-    verdict = sandbox.run(answer, tests, entry_points=names, timeout_s=SANITIZED_TIMEOUT_S)
+    program = found_answer(answer, "of a program")
+    verdict = sandbox.run(program, tests, entry_points=names, timeout_s=SANITIZED_TIMEOUT_S)
     assert verdict.passed, str(verdict)

@@ -6,8 +6,8 @@ https://arxiv.org/abs/2009.03300 - https://github.com/hendrycks/test
 14,042 exam questions of 57 subjects with four lettered answers, behind the subject's first five
 questions of the dev split. A sample passes when the right letter is the likeliest; in the form
 ``cloze``, which has no shots, the right text, by characters (``acc_norm``); in the form ``cot``,
-for chat models, when the answer's last line names it. Published scores are the mean over
-questions (micro) or, with OpenCompass, over subjects (macro).
+for chat models, when the completion names it behind its first ``ANSWER:``. Published scores are
+the mean over questions (micro) or, with OpenCompass, over subjects (macro).
 """
 
 from __future__ import annotations

@@ -52,6 +52,17 @@ def test_cases_have_the_ids_and_the_order_of_the_data_set() -> None:
     assert plan(limit=2, repeats=2) == ["s/0-0", "s/0-1", "s/1-0", "s/1-1"]
 
 
+def test_a_part_of_a_benchmark_with_groups_has_the_first_of_each() -> None:
+    groups = "law", "law", "law", "art", "art", "law", "zoo"
+    samples = [Sample(id=str(i), fields={}, group=group) for i, group in enumerate(groups)]
+    grouped = benchmark(samples)
+    assert plan(grouped, limit=1) == ["0"]
+    assert plan(grouped, limit=3) == ["0", "3", "6"]
+    assert plan(grouped, limit=5) == ["0", "1", "3", "4", "6"]
+    assert plan(grouped, limit=6) == ["0", "1", "2", "3", "4", "6"]
+    assert plan(grouped, limit=7) == plan(grouped, limit=99) == plan(grouped) == list("0123456")
+
+
 def test_the_interface_selects_the_form_and_a_name_beats_it() -> None:
     def form(**options: Any) -> str:
         given: dict[str, Any] = {"variant": None, "limit": 1, "repeats": 1}

@@ -51,7 +51,7 @@ def test_embedded_profile_runs_the_first_32_samples_in_bigcodes_form(shipped: Pa
     profile = load_profile("embedded", [shipped])
     assert (profile.limit, profile.concurrency) == (32, 8)
     assert profile.variants == {"humaneval": "bigcode"}
-    assert profile.embedded == EmbeddedOptions(slots=8)
+    assert profile.embedded == EmbeddedOptions(slots=8, max_req_total_len=4096)
 
 
 def test_every_key_arrives_in_the_record(write: Write) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lightllm_evals.benchmark import Benchmark, LikelihoodVariant, Variant
@@ -120,7 +120,9 @@ def plan_cases(
 ) -> CasePlan:
     """Returns the cases of a benchmark in the data set's order.
 
-    A shard has its part of the first ``limit`` samples: all shards together are that run.
+    Of samples with groups (subjects, tasks) ``limit`` takes the first of each group, then the
+    second of each, so that a part of a benchmark is not one subject of it. A shard has its part
+    of those samples: all shards together are that run.
 
     Raises:
         ConfigError: There is no such variant.
@@ -136,7 +138,7 @@ def plan_cases(
             f"{benchmark.name} has {len(samples)} samples but {len(ids)} different ids; "
             "every sample needs its own."
         )
-    chosen = samples if math.isinf(limit) else samples[: int(limit)]
+    chosen = _first(samples, limit)
     if shard is not None:
         chosen = [sample for sample in chosen if shard.has(sample.id)]
     return CasePlan(
@@ -145,6 +147,17 @@ def plan_cases(
         num_samples=len(chosen),
         samples=tuple(samples),
     )
+
+
+def _first(samples: Sequence[Sample], limit: float) -> list[Sample]:
+    if limit >= len(samples):
+        return list(samples)
+    seen: Counter[str] = Counter()
+    places = []
+    for place, sample in enumerate(samples):
+        places.append((seen[sample.group], place))
+        seen[sample.group] += 1
+    return [samples[place] for place in sorted(place for _, place in sorted(places)[: int(limit)])]
 
 
 def _cases(

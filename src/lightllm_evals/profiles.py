@@ -33,11 +33,13 @@ class EmbeddedOptions:
     Attributes:
         slots: Requests that it batches at most.
         threads: Threads that compute.
+        max_req_total_len: Limit on prompt plus output tokens.
         gguf: Model file instead of the default model.
     """
 
     slots: int | None = None
     threads: int | None = None
+    max_req_total_len: int | None = None
     gguf: str | None = None
 
 
@@ -276,7 +278,12 @@ _REQUEST: Mapping[str, _Reader] = {
     "seed": _integer,
 }
 
-_EMBEDDED: Mapping[str, _Reader] = {"slots": _count, "threads": _count, "gguf": _text}
+_EMBEDDED: Mapping[str, _Reader] = {
+    "slots": _count,
+    "threads": _count,
+    "max_req_total_len": _count,
+    "gguf": _text,
+}
 
 _REASONING: Mapping[str, _Reader] = {"start": _text, "end": _text, "is_open": _switch}
 

@@ -61,7 +61,7 @@ OPTIONS = (
     _Option(
         "variant", "NAME=FORM", "form of a benchmark, such as humaneval=bigcode; repeatable", True
     ),
-    _Option("limit", "N", "run the first N samples a benchmark, or all"),
+    _Option("limit", "N", "run the first N samples a benchmark, its subjects in turn, or all"),
     _Option("repeats", "N", "complete every sample N times, for pass@k"),
     _Option("param", "KEY=VALUE", "sampling parameter, such as temperature=0.8; repeatable", True),
     _Option("concurrency", "N", "requests in flight, over all workers and replicas (default 64)"),

@@ -227,6 +227,8 @@ def _embedded_args(settings: Settings, profile: Profile | None) -> list[str]:
     args = ["--slots", str(max(slots, settings.concurrency or 0))]
     if options and options.threads:
         args += ["--threads", str(options.threads)]
+    if options and options.max_req_total_len:
+        args += ["--max-req-total-len", str(options.max_req_total_len)]
     gguf = settings.gguf or (options and options.gguf)
     if gguf:
         args += ["--gguf", str(gguf)]

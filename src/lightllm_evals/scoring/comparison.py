@@ -36,12 +36,22 @@ SAME_ITEMS = frozenset(
 IS_FOUND = frozenset(("check_str", "text_match_three", "text_starta_endb"))
 
 
+OUT_OF_TIME = "no output within"
+
+
 def check_outputs(
-    candidate: Any, name: str, reference: str, inputs: list[list[Any]], atol: float
+    candidate: Any,
+    name: str,
+    reference: str,
+    inputs: list[list[Any]],
+    atol: float,
+    *,
+    extra_s: float = 0.0,
 ) -> None:
     """Fails at the first input on which a program differs from the reference solution.
 
     ``reference`` is the source that defines ``name``; ``candidate`` is the program's function.
+    ``extra_s`` is given to every input beyond its limit.
 
     Raises:
         AssertionError: The outputs differ, or the program takes too long.
@@ -58,7 +68,7 @@ def check_outputs(
         if num_items(expected) > MAX_ITEMS:
             continue
         limit_s = max(MIN_LIMIT_S, LIMIT_FACTOR * (time.perf_counter() - start_s))
-        got = _within(limit_s, candidate, copy.deepcopy(arguments))
+        got = _within(limit_s + extra_s, candidate, copy.deepcopy(arguments))
         if atol == 0 and is_float(expected):
             # evalplus keeps the tolerance for all inputs after the first that needs it.
             atol = FLOAT_TOLERANCE
@@ -76,7 +86,7 @@ def num_items(value: Any) -> int:
 
 def _within(limit_s: float, function: Any, arguments: list[Any]) -> Any:
     def expire(*_: Any) -> None:
-        raise AssertionError(f"no output within {limit_s:.1f} s for {_shown(arguments)}")
+        raise AssertionError(f"{OUT_OF_TIME} {limit_s:.1f} s for {_shown(arguments)}")
 
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, limit_s)

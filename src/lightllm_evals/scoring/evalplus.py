@@ -17,7 +17,7 @@ from typing import Any
 from lightllm_evals.prompts.evalplus import completion_prompt
 from lightllm_evals.records import Sample
 from lightllm_evals.scoring import comparison
-from lightllm_evals.scoring.fences import blocks
+from lightllm_evals.scoring.fences import blocks, has_code
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -28,8 +28,13 @@ def completed_program(sample: Sample, text: str) -> str:
 
 
 def instruct_program(sample: Sample, text: str) -> str:
-    """Returns the fenced block that defines the entry point, cleaned up; else the whole text."""
+    """Returns the fenced block that defines the entry point, cleaned up; else the whole text.
+
+    "" for a text without code: no fenced block, and nothing that defines a function.
+    """
     name = sample["entry_point"]
+    if not has_code(text):
+        return ""
     code = next((block for block in blocks(text) if f"def {name}" in block), text)
     return sanitized(code, name)
 
@@ -96,17 +101,35 @@ def reference_solution(sample: Sample) -> str:
     return f"{solution if is_whole else sample['prompt'] + solution}\n"
 
 
-def base_tests(sample: Sample) -> str | None:
-    """Returns tests that compare a program with the reference on the original inputs."""
-    return _tests(sample, sample["base_input"])
+def base_tests(sample: Sample, extra_s: float = 0.0) -> str | None:
+    """Returns tests that compare a program with the reference on the original inputs.
+
+    ``extra_s`` is given to every input beyond its limit.
+    """
+    return _tests(sample, sample["base_input"], extra_s)
 
 
-def plus_tests(sample: Sample) -> str | None:
+def plus_tests(sample: Sample, extra_s: float = 0.0) -> str | None:
     """Returns the same on the added inputs, None where there are none (Mbpp/793)."""
-    return _tests(sample, sample["plus_input"])
+    return _tests(sample, sample["plus_input"], extra_s)
 
 
-def _tests(sample: Sample, inputs: Sequence[Iterable[Any]]) -> str | None:
+def more_time(detail: str, delay_s: float, extra_s: float) -> float:
+    """Returns how many seconds more an input needs for a fair verdict, 0 if this one is.
+
+    Limits of inputs are of the clock, and a busy machine's clock runs while a program waits.
+
+    Args:
+        detail: What the tests said.
+        delay_s: How long the program waited for a CPU.
+        extra_s: What every input had beyond its limit. At 4 times the limit no more is given.
+    """
+    is_waiting = delay_s > extra_s + comparison.MIN_LIMIT_S / 10
+    is_last = extra_s >= 3 * comparison.MIN_LIMIT_S
+    return 2 * delay_s if comparison.OUT_OF_TIME in detail and is_waiting and not is_last else 0.0
+
+
+def _tests(sample: Sample, inputs: Sequence[Iterable[Any]], extra_s: float) -> str | None:
     if not inputs:
         return None
     name = sample["entry_point"]
@@ -115,5 +138,5 @@ def _tests(sample: Sample, inputs: Sequence[Iterable[Any]]) -> str | None:
         f"{inspect.getsource(comparison)}\n"
         "inf, nan = math.inf, math.nan\n"
         f"check_outputs({name}, {name!r}, {reference_solution(sample)!r}, {listed!r}, "
-        f"{sample['atol']!r})\n"
+        f"{sample['atol']!r}, extra_s={extra_s!r})\n"
     )

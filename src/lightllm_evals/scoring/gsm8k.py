@@ -56,7 +56,9 @@ def opencompass_answer(sample: Sample, text: str) -> str:
 
 def _whole(number: str) -> str:
     if "." not in number:
-        return number
+        sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
+        digits = digits.lstrip("0")
+        return sign + digits if digits else "0"
     value = float(number)
     is_whole = math.isfinite(value) and abs(value - round(value)) < 1e-6
     return str(round(value)) if is_whole else number

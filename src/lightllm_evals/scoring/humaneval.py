@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 
 from lightllm_evals.records import Sample
+from lightllm_evals.scoring import fences
 
 # OpenCompass 0.5.4, ``humaneval_postprocess_v2``: an open fence is none.
 _CLOSED_FENCE = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
-_FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
 
 
 def reference_program(sample: Sample, text: str) -> str:
@@ -42,9 +42,11 @@ def instruct_program(sample: Sample, text: str) -> str:
 
     The first fenced block that defines the function counts, else the first block, else the
     whole text. A full function is put behind what the prompt has before it (imports, helper
-    functions); anything else is taken for the function's body.
+    functions); anything else is taken for the function's body. "" for a text without code.
     """
-    blocks: list[str] = _FENCE.findall(text) or [text]
+    if not fences.has_code(text):
+        return ""
+    blocks = fences.blocks(text) or [text]
     header = re.compile(rf"^(?:async )?def {re.escape(sample['entry_point'])}\b", re.MULTILINE)
     code = next((block for block in blocks if header.search(block)), blocks[0])
     prompt = str(sample["prompt"])

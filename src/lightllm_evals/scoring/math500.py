@@ -8,10 +8,17 @@ equivalence is math-verify's part, https://github.com/huggingface/Math-Verify.
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
+import signal
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from lightllm_evals.errors import ConfigError
+from lightllm_evals.errors import ConfigError, DatasetError
 from lightllm_evals.records import Sample
+
+T = TypeVar("T")
 
 _FINAL = re.compile(r"Final Answer: The final answer is(.*?). I hope it is correct.")
 
@@ -51,6 +58,9 @@ _WRAPPERS = (
 _THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+")
 _COMMAND = re.compile(r"(\\[a-zA-Z]+)")
 
+# What math-verify gives each of its steps, there by the clock.
+_STEP_CPU_S = 5.0
+
 
 def final_answer(sample: Sample, text: str) -> str:
     """Returns what Minerva's closing sentence says, "" where there is no such sentence."""
@@ -72,14 +82,6 @@ def boxed_answer(sample: Sample, text: str) -> str:
         if depth == 0:
             return text[start + len("\\boxed{") : index].strip()
     return ""
-
-
-def any_answer(sample: Sample, text: str) -> str:
-    """Returns Minerva's final answer, else a boxed one, else the whole text, stripped.
-
-    math-verify finds an answer in free text by itself; only an empty completion has none.
-    """
-    return final_answer(sample, text) or boxed_answer(sample, text) or text.strip()
 
 
 def normalized(answer: str) -> str:
@@ -106,26 +108,82 @@ def _without(answer: str, word: str) -> str:
     return "".join(parts)
 
 
-def is_exact_match(sample: Sample, text: str) -> bool:
-    """Returns whether the final or boxed answer is the target after normalisation."""
-    answer = final_answer(sample, text) or boxed_answer(sample, text)
+def is_exact_match(sample: Sample, text: str, *, is_box_read: bool = True) -> bool:
+    """Returns whether the final answer is the target after normalisation.
+
+    Minerva reads its closing sentence alone; ``is_box_read`` takes a boxed answer where there is
+    none.
+    """
+    answer = final_answer(sample, text) or (boxed_answer(sample, text) if is_box_read else "")
     return bool(answer) and normalized(answer) == normalized(sample["answer"])
+
+
+def readable_answer(text: str) -> str:
+    """Returns a completion as it is, "" where math-verify finds nothing in it.
+
+    Raises:
+        ConfigError: math-verify is not installed.
+    """
+    return text if _parsed(text) else ""
 
 
 def is_verified(sample: Sample, text: str) -> bool:
     """Returns whether math-verify finds an answer equal to the solution's in a completion.
 
-    It has 5 s for each of its steps and takes a step that needs more for unequal. Of a
-    completion it evaluates nothing but digits and arithmetic signs.
+    A step that needs more than 5 s of CPU finds nothing, or unequal. Of a completion it evaluates
+    nothing but digits and arithmetic signs.
 
     Raises:
         ConfigError: math-verify is not installed.
+        DatasetError: It finds no answer in the solution: there is nothing to compare with.
     """
+    target = _parsed(sample["solution"])
+    if not target:
+        raise DatasetError(f"math-verify finds no answer in the solution of {sample.id}.")
+    found = _parsed(text)
+    verify = _math_verify().verify
+    return _limited(lambda: bool(verify(target, found, timeout_seconds=None)), False)
+
+
+# A text is looked at for whether it has an answer, and for which.
+@functools.lru_cache(maxsize=16)
+def _parsed(text: str) -> list[Any]:
+    parse = _math_verify().parse
+    return _limited(lambda: list(parse(text, parsing_timeout=None)), [])
+
+
+def _math_verify() -> Any:
     try:
         # Only this benchmark needs it: sympy takes a second to import.
-        from math_verify import parse, verify  # type: ignore[import-untyped]  # noqa: PLC0415
+        import math_verify  # type: ignore[import-untyped]  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(
             "MATH-500 needs math-verify: pip install 'lightllm-evals[math]'."
         ) from error
-    return bool(verify(parse(sample["solution"]), parse(text)))
+    # It warns of limits that are not its own, and of every text without an answer.
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
+    return math_verify
+
+
+class _OutOfTimeError(BaseException):
+    """No Exception: sympy and math-verify catch those and go on."""
+
+
+def _limited(step: Callable[[], T], otherwise: T) -> T:
+    """Returns what a step returns, ``otherwise`` when it has used up its CPU time.
+
+    Waiting for a CPU is no fault of an answer, so the clock does not count.
+    """
+
+    def expire(*_: Any) -> None:
+        raise _OutOfTimeError
+
+    before = signal.signal(signal.SIGPROF, expire)
+    signal.setitimer(signal.ITIMER_PROF, _STEP_CPU_S)
+    try:
+        return step()
+    except _OutOfTimeError:
+        return otherwise
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

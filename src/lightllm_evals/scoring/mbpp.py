@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightllm_evals.records import Sample
-from lightllm_evals.scoring.fences import first_block
+from lightllm_evals.scoring.fences import first_block, has_code
 
 
 def reference_program(sample: Sample, text: str) -> str:
@@ -24,9 +24,9 @@ def reference_program(sample: Sample, text: str) -> str:
 
 
 def instruct_program(sample: Sample, text: str) -> str:
-    """Returns the first fenced block, the whole text where there is none."""
+    """Returns the first fenced block, the whole text where there is none; "" without code."""
     del sample
-    return f"{first_block(text)}\n"
+    return f"{first_block(text)}\n" if has_code(text) else ""
 
 
 # Where the code begins and ends: of all ends the last, of all beginnings the first that has one.
