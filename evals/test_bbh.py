@@ -44,4 +44,4 @@ VARIANTS = {
 )
 def test_bbh(sample: Sample, answer: str) -> None:
     """The answer found in the completion is the target."""
-    assert found_answer(answer, "'the answer is ...'") == sample["target"]
+    assert scoring.is_exact_match(sample, found_answer(answer, "'the answer is ...'"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import gzip
 import hashlib
 import io
@@ -56,11 +57,15 @@ def tarred(name: str, content: bytes) -> bytes:
     return packed.getvalue()
 
 
+def fetched(names: list[str], upstream: Upstream) -> list[Path]:
+    return list(fetching.fetch(names, upstream))
+
+
 def test_a_download_is_cached_and_not_repeated(folder: Path, register: Register) -> None:
     register(CONTENT, source=Source(url=URL))
     upstream = Upstream({URL: CONTENT})
-    assert fetching.fetch(["tiny"], upstream) == [storage.cache_dir() / "tiny/test.jsonl"]
-    fetching.fetch(["tiny"], upstream)
+    assert fetched(["tiny"], upstream) == [storage.cache_dir() / "tiny/test.jsonl"]
+    fetched(["tiny"], upstream)
     assert upstream.asked == [URL]
     assert storage.read_content("tiny/test.jsonl") == CONTENT
 
@@ -70,20 +75,20 @@ def test_a_member_of_an_archive_is_taken(
     folder: Path, register: Register, pack: Callable[[str, bytes], bytes]
 ) -> None:
     register(CONTENT, source=Source(url="https://example.org/x.bin", member="in/t.jsonl"))
-    fetching.fetch(["tiny"], Upstream({"https://example.org/x.bin": pack("in/t.jsonl", CONTENT)}))
+    fetched(["tiny"], Upstream({"https://example.org/x.bin": pack("in/t.jsonl", CONTENT)}))
     assert storage.read_content("tiny/test.jsonl") == CONTENT
 
 
 def test_a_compressed_download_is_uncompressed(folder: Path, register: Register) -> None:
     register(CONTENT, source=Source(url=f"{URL}.gz"))
-    fetching.fetch(["tiny"], Upstream({f"{URL}.gz": gzip.compress(CONTENT)}))
+    fetched(["tiny"], Upstream({f"{URL}.gz": gzip.compress(CONTENT)}))
     assert storage.read_content("tiny/test.jsonl") == CONTENT
 
 
 def test_another_content_is_refused_and_not_kept(folder: Path, register: Register) -> None:
     file = register(CONTENT, source=Source(url=URL))
     with pytest.raises(DatasetError, match=file.sha256):
-        fetching.fetch(["tiny"], Upstream({URL: b"moved"}))
+        fetched(["tiny"], Upstream({URL: b"moved"}))
     assert list(storage.cache_dir().rglob("*.jsonl")) == []
 
 
@@ -92,7 +97,7 @@ def test_an_archive_without_the_member_is_a_dataset_error(
 ) -> None:
     register(CONTENT, source=Source(url=URL, member="in/t.jsonl"))
     with pytest.raises(DatasetError, match=r"lacks in/t\.jsonl"):
-        fetching.fetch(["tiny"], Upstream({URL: zipped("other", CONTENT)}))
+        fetched(["tiny"], Upstream({URL: zipped("other", CONTENT)}))
 
 
 def test_a_non_commercial_data_set_is_only_fetched_by_name(
@@ -100,18 +105,38 @@ def test_a_non_commercial_data_set_is_only_fetched_by_name(
 ) -> None:
     register(CONTENT, source=Source(url=URL), is_non_commercial=True)
     upstream = Upstream({URL: CONTENT})
-    assert fetching.fetch([], upstream) == []
+    assert fetched([], upstream) == []
     assert upstream.asked == []
-    assert len(fetching.fetch(["tiny"], upstream)) == 1
+    assert len(fetched(["tiny"], upstream)) == 1
 
 
 def test_a_data_set_without_an_address_is_passed_over_unless_named(
     folder: Path, register: Register
 ) -> None:
     register(CONTENT)
-    assert fetching.fetch([], Upstream({})) == []
+    assert fetched([], Upstream({})) == []
     with pytest.raises(DatasetError, match="no official address"):
-        fetching.fetch(["tiny"], Upstream({}))
+        fetched(["tiny"], Upstream({}))
+
+
+def test_one_dead_address_does_not_cost_the_other_data_sets(
+    folder: Path, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(CONTENT, source=Source(url=URL))
+    (tiny,) = registry.data_sets()
+    broken = [
+        dataclasses.replace(
+            tiny,
+            name=name,
+            files=(dataclasses.replace(tiny.files[0], path=f"{name}/test.jsonl", sha256="0"),),
+        )
+        for name in ("early", "late")
+    ]
+    monkeypatch.setattr(registry, "data_sets", lambda: (broken[0], tiny, broken[1]))
+    with pytest.raises(DatasetError) as caught:
+        fetched([], Upstream({URL: CONTENT}))
+    assert len(str(caught.value).splitlines()) == 2
+    assert (storage.cache_dir() / "tiny/test.jsonl").is_file()
 
 
 @pytest.fixture

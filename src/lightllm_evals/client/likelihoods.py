@@ -15,10 +15,14 @@ from lightllm_evals.client.rolling import ANCHOR, split_text, windows
 from lightllm_evals.client.scoring_calls import ScoringCalls
 from lightllm_evals.client.transport import Transport
 from lightllm_evals.errors import ConfigError, RequestRejectedError
-from lightllm_evals.records import Choice, Completion, Likelihood, Request, ServerInfo
-
-SCORED = "scored"
-"""Finish reason of a request that generates nothing."""
+from lightllm_evals.records import (
+    SCORED,
+    Choice,
+    Completion,
+    Likelihood,
+    Request,
+    ServerInfo,
+)
 
 # Tokens of a rolling window where the server does not tell its limit.
 _DEFAULT_WINDOW = 2048

@@ -8,7 +8,7 @@ import os
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lightllm_evals.datasets import hub, registry, storage
@@ -23,15 +23,16 @@ Download = Callable[[str, str, Path], Path]
 _Local = Callable[[str, str], Path]
 
 
-def fetch(names: Sequence[str] = (), download: Download | None = None) -> list[Path]:
-    """Returns the cached files of the named data sets, downloading those that are not there.
+def fetch(names: Sequence[str] = (), download: Download | None = None) -> Iterator[Path]:
+    """Yields the cached files of the named data sets, downloading those that are not there.
 
     Without names: of all data sets that may be used commercially and have an address. A data
     set with a non-commercial licence is only downloaded when it is named.
 
     Raises:
         ConfigError: A name is unknown.
-        DatasetError: A download failed, or its content has another checksum than expected.
+        DatasetError: A download failed, or its content has another checksum than expected; only
+            when all other data sets are here, with a line for each that is not.
     """
     chosen = [registry.data_set(name) for name in names] or _commercial()
     with tempfile.TemporaryDirectory() as folder:
@@ -39,12 +40,16 @@ def fetch(names: Sequence[str] = (), download: Download | None = None) -> list[P
         local = functools.cache(
             functools.partial(_downloaded, download or download_file, Path(folder))
         )
-        return [
-            _fetched(owner, file, local)
-            for owner in chosen
-            for file in owner.files
-            if names or file.source is not None
-        ]
+        failures = []
+        for owner in chosen:
+            try:
+                for file in owner.files:
+                    if names or file.source is not None:
+                        yield _fetched(owner, file, local)
+            except DatasetError as error:
+                failures.append(str(error))
+    if failures:
+        raise DatasetError("\n".join(failures))
 
 
 def _commercial() -> list[DataSet]:
