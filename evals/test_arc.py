@@ -63,11 +63,7 @@ def test_arc_challenge(
     record_metric: RecordMetric,
 ) -> None:
     """The likeliest answer, by characters, is the right one."""
-    target = targets.index_target(sample)
-    scores = likelihood.choice_scores(choices, likelihoods, target, form.kind)
-    for name, score in scores.items():
-        record_metric(name, score)
-    assert scores[form.metric] == 1, likelihood.comparison(choices, likelihoods, target)
+    assert_likeliest(sample, choices, likelihoods, form, record_metric)
 
 
 @benchmark("arc_easy", samples=arc_easy, variants=EASY, metric="acc", kinds=["commonsense"])
@@ -79,6 +75,17 @@ def test_arc_easy(
     record_metric: RecordMetric,
 ) -> None:
     """The likeliest answer is the right one."""
+    assert_likeliest(sample, choices, likelihoods, form, record_metric)
+
+
+def assert_likeliest(
+    sample: Sample,
+    choices: tuple[Choice, ...],
+    likelihoods: tuple[Likelihood, ...],
+    form: LikelihoodVariant,
+    record_metric: RecordMetric,
+) -> None:
+    """Asserts that the right answer is the likeliest by the form's metric, and records all."""
     target = targets.index_target(sample)
     scores = likelihood.choice_scores(choices, likelihoods, target, form.kind)
     for name, score in scores.items():

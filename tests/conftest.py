@@ -1,4 +1,4 @@
-"""What all tests need: a check that nothing is left behind, and simulated servers."""
+"""What all tests need: a check that nothing is left behind, data sets, and simulated servers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ import hypothesis
 import psutil
 import pytest
 import requests
+
+from lightllm_evals.datasets import storage
 
 # A loaded machine is slow; that is no bug in what a property says.
 hypothesis.settings.register_profile("any-machine", deadline=None)
@@ -132,6 +134,24 @@ def _running(args: list[str]) -> Iterator[SimulatedServer]:
             process.kill()
             process.wait()
         process.stdout.close()
+
+
+@pytest.fixture
+def tiny(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the sources read fixtures/datasets, whose checksums are not the registry's."""
+    folder = pytestconfig.rootpath / "fixtures" / "datasets"
+    monkeypatch.setenv(storage.ENVIRONMENT_VARIABLE, str(folder))
+    monkeypatch.setattr(storage, "check_sum", lambda *_: None)
+
+
+@pytest.fixture
+def shared(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes the sources read the real data sets beside the checkout, and returns their folder."""
+    folder = pytestconfig.rootpath.parent / "shared" / "datasets"
+    if not folder.is_dir():
+        pytest.skip(f"no real data sets at {folder.parent.name}/{folder.name} beside the checkout")
+    monkeypatch.setenv(storage.ENVIRONMENT_VARIABLE, str(folder))
+    return folder
 
 
 @pytest.fixture

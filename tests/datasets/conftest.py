@@ -11,16 +11,6 @@ from lightllm_evals.datasets.sources import DataFile, DataSet, Source
 
 
 @pytest.fixture
-def shared(pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The real data sets beside the checkout."""
-    folder = pytestconfig.rootpath.parent / "shared" / "datasets"
-    if not folder.is_dir():
-        pytest.skip(f"no real data sets at {folder.parent.name}/{folder.name} beside the checkout")
-    monkeypatch.setenv(storage.ENVIRONMENT_VARIABLE, str(folder))
-    return folder
-
-
-@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty data folder, with an empty cache beside it."""
     monkeypatch.setenv(storage.ENVIRONMENT_VARIABLE, str(tmp_path / "data"))

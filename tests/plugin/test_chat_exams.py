@@ -11,22 +11,19 @@ from typing import Any
 import pytest
 
 from lightllm_evals import datasets
-from lightllm_evals.datasets import storage
 from lightllm_evals.prompts import exam_chats
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "fixtures" / "datasets"
 
 
+@pytest.mark.usefixtures("tiny")
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_the_letter_that_is_named_is_judged(
     pytester: pytest.Pytester,
-    monkeypatch: pytest.MonkeyPatch,
     simulated: Callable[..., Any],
     workers: str,
 ) -> None:
-    monkeypatch.setenv(storage.ENVIRONMENT_VARIABLE, str(DATA))
-    monkeypatch.setattr(storage, "check_sum", lambda *_: None)
     answers = {}
     for samples, turns, texts in (
         (datasets.mmlu(), exam_chats.mmlu_turn, ["ANSWER: B", "ANSWER: D", "no idea"]),

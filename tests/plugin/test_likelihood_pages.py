@@ -14,7 +14,6 @@ import pytest
 
 from lightllm_evals import Benchmark, Choice, Sample
 from lightllm_evals.benchmark import LikelihoodVariant, declared_benchmark
-from lightllm_evals.datasets import storage
 from lightllm_evals.scoring import likelihood, targets
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +36,7 @@ TARGETS: dict[str, Callable[[Sample], int]] = {
 
 CONFTEST = '''
 """The tiny files' checksums are not the registry's."""
+
 from lightllm_evals.datasets import storage
 
 storage.check_sum = lambda *_: None
@@ -59,13 +59,6 @@ def benchmarks() -> Iterator[tuple[Path, Benchmark]]:
             found = declared_benchmark(function)
             if found and isinstance(found.variants[found.default_variant], LikelihoodVariant):
                 yield path, found
-
-
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes the sources read fixtures/datasets, in this process."""
-    monkeypatch.setenv(storage.ENVIRONMENT_VARIABLE, str(DATA))
-    monkeypatch.setattr(storage, "check_sum", lambda *_: None)
 
 
 def right(benchmark: Benchmark) -> list[tuple[Sample, Choice]]:
