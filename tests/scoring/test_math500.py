@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import logging
-
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightllm_evals import datasets
@@ -69,7 +67,82 @@ def test_answers_are_normalized(answer: str) -> None:
     assert math500.normalized(answer) == NORMALIZED[answer]
 
 
+# The solution's boxed answer, completion, and whether math-verify takes the two for equal.
+VERIFIED = [
+    ("\\frac{1}{2}", "0.5", True),
+    ("\\frac{1}{2}", "\\boxed{\\frac12}", True),
+    ("\\frac{1}{2}", "$\\frac{2}{4}$", True),
+    ("\\frac{1}{2}", "\\boxed{1/2}", True),
+    ("\\frac{1}{2}", "\\boxed{0.49}", False),
+    ("\\frac{1}{2}", "50%", True),
+    ("\\frac{1}{2}", "So $x = \\boxed{\\dfrac{1}{2}}$.", True),
+    ("2", "The answer is 2.", True),
+    ("2", "\\boxed{2.0}", True),
+    ("2", "\\boxed{3}, no, \\boxed{2}", False),  # several boxes are one answer of all
+    ("2", "\\boxed{2} or \\boxed{3}", False),
+    ("2", "two", False),
+    ("2", "", False),
+    ("2", "\\boxed{x=2}", True),
+    ("2", "$2$ apples", True),
+    ("1200", "\\boxed{1,200}", True),
+    ("1200", "\\boxed{1200\\text{ cm}}", True),
+    ("1200", "\\boxed{1.2\\times 10^3}", True),
+    ("90^\\circ", "\\boxed{90}", True),
+    ("90^\\circ", "\\boxed{90^\\circ}", True),
+    ("(0,0)", "\\boxed{(0, 0)}", True),
+    ("(0,0)", "\\boxed{(0,1)}", False),
+    ("(0,0)", "\\boxed{\\left(0,0\\right)}", True),
+    ("[0,5)", "\\boxed{[0,5)}", True),
+    ("[0,5)", "\\boxed{[0,5]}", False),
+    ("[0,5)", "\\boxed{0 \\le x < 5}", False),  # an inequality is no interval to it
+    ("\\sqrt{2}", "\\boxed{2^{1/2}}", True),
+    ("\\sqrt{2}", "\\boxed{1.414}", False),
+    ("\\sqrt{2}", "\\boxed{\\sqrt2}", True),
+    ("2\\sqrt{3}", "\\boxed{\\sqrt{12}}", True),
+    ("\\{1,2\\}", "\\boxed{\\{2,1\\}}", True),
+    ("\\{1,2\\}", "\\boxed{1,2}", True),
+    ("x^2+2x+1", "\\boxed{(x+1)^2}", True),
+    ("x^2+2x+1", "\\boxed{x^2+1}", False),
+    ("\\pi", "\\boxed{3.14159}", False),
+    ("\\pi", "\\boxed{\\pi}", True),
+    ("\\text{east}", "\\boxed{\\text{east}}", True),
+    ("\\text{east}", "\\boxed{\\text{west}}", False),
+    ("\\text{(C)}", "\\boxed{C}", True),
+    (
+        "\\begin{pmatrix}1\\\\2\\end{pmatrix}",
+        "\\boxed{\\begin{pmatrix}1\\\\2\\end{pmatrix}}",
+        True,
+    ),
+    (
+        "\\begin{pmatrix}1\\\\2\\end{pmatrix}",
+        "\\boxed{\\begin{pmatrix}2\\\\1\\end{pmatrix}}",
+        False,
+    ),
+    ("2", "\\boxed{\\boxed{2}}", True),
+    ("2", "\\boxed{2", False),  # a box that is not closed
+    ("2", "\\frac{", False),
+    ("-3", "\\boxed{-3}", True),
+    ("-3", "\\boxed{3}", False),
+    ("5", "\\boxed{\\$5}", True),
+    ("11\\%", "\\boxed{11}", True),
+]
+
+
+@pytest.mark.parametrize(("answer", "text", "is_equal"), VERIFIED)
+def test_math_verify_judges_tricky_answers(answer: str, text: str, is_equal: bool) -> None:
+    sample = Sample(id="0", fields={"solution": f"It is $\\boxed{{{answer}}}$.", "answer": answer})
+    assert math500.is_verified(sample, text) == is_equal
+
+
+@settings(max_examples=60)
+@given(st.text())
+def test_verification_never_raises(text: str) -> None:
+    for ending in text, f"${text}$", f"\\boxed{{{text}}}":
+        math500.is_verified(SAMPLE, ending)
+
+
 def test_there_are_thirty_tricky_answers() -> None:
+    assert len(VERIFIED) >= 30
     assert len(ANSWERS) + len(NORMALIZED) >= 30
 
 
@@ -81,7 +154,6 @@ def test_extraction_never_raises(text: str) -> None:
 
 @pytest.mark.usefixtures("tiny")
 def test_perfect_garbage_and_mixed_completions_have_known_scores() -> None:
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
     samples = datasets.math500()
 
     def score(texts: list[str]) -> tuple[float, float]:

@@ -10,7 +10,10 @@ from lightllm_evals.sandbox import Sandbox
 from lightllm_evals.scoring import mbpp
 
 CODE = "def f(x):\n    return x"
-SAMPLE = Sample(id="12", fields={"test_imports": [], "test_list": ["assert f(1) == 1"]})
+SAMPLE = Sample(
+    id="12",
+    fields={"test_imports": [], "test_list": ["assert f(1) == 1"], "code": "def f(x): return x"},
+)
 
 OPENCOMPASS_ANSWERS = {
     f"[BEGIN]\n '{CODE}'\n[DONE]\n\nYou are": CODE,

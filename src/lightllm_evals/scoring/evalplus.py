@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 from lightllm_evals.prompts.evalplus import completion_prompt
 from lightllm_evals.records import Sample
 from lightllm_evals.scoring import comparison
-from lightllm_evals.scoring.fences import blocks, has_code
+from lightllm_evals.scoring.fences import block_with, has_code
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -35,8 +36,8 @@ def instruct_program(sample: Sample, text: str) -> str:
     name = sample["entry_point"]
     if not has_code(text):
         return ""
-    code = next((block for block in blocks(text) if f"def {name}" in block), text)
-    return sanitized(code, name)
+    code = block_with(text, [name])
+    return sanitized(code if re.search(rf"\bdef {re.escape(name)}\b", code) else text, name)
 
 
 def sanitized(code: str, entry_point: str) -> str:

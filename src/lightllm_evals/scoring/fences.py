@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n?```|\Z)", re.DOTALL)
 _FUNCTION = re.compile(r"^[ \t]*(?:async +)?def |^[ \t]+return\b", re.MULTILINE)
@@ -18,6 +19,11 @@ def has_code(text: str) -> bool:
     return bool(_FENCE.search(text) or _FUNCTION.search(text))
 
 
-def first_block(text: str) -> str:
-    """Returns the content of the first fenced block, the whole text where there is none."""
-    return next(iter(blocks(text)), text)
+def block_with(text: str, names: Sequence[str]) -> str:
+    """Returns the first fenced block that defines one of the functions, else the first one.
+
+    The whole text where there is none.
+    """
+    found = blocks(text) or [text]
+    is_definition = re.compile(rf"\bdef (?:{'|'.join(map(re.escape, names))})\b")
+    return next((block for block in found if names and is_definition.search(block)), found[0])

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightllm_evals.records import Sample
-from lightllm_evals.scoring.fences import first_block, has_code
+from lightllm_evals.scoring.fences import block_with, has_code
 
 
 def reference_program(sample: Sample, text: str) -> str:
@@ -24,9 +24,11 @@ def reference_program(sample: Sample, text: str) -> str:
 
 
 def instruct_program(sample: Sample, text: str) -> str:
-    """Returns the first fenced block, the whole text where there is none; "" without code."""
-    del sample
-    return f"{first_block(text)}\n" if has_code(text) else ""
+    """Returns the fenced block that defines what is tested, else the first block, or the text.
+
+    "" for a text without code.
+    """
+    return f"{block_with(text, entry_points(sample))}\n" if has_code(text) else ""
 
 
 # Where the code begins and ends: of all ends the last, of all beginnings the first that has one.
