@@ -19,6 +19,11 @@ def has_code(text: str) -> bool:
     return bool(_FENCE.search(text) or _FUNCTION.search(text))
 
 
+def first_block(text: str) -> str:
+    """Returns the content of the first fenced block, the whole text where there is none."""
+    return next(iter(blocks(text)), text)
+
+
 def block_with(text: str, names: Sequence[str]) -> str:
     """Returns the first fenced block that defines one of the functions, else the first one.
 
