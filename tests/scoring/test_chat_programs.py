@@ -158,10 +158,10 @@ ANSWERS = [
         "class A:\n    def f(self):\n        pass",
     ),
     (
-        "1. First:\n   ```python\n   def f(x):\n    return x\n   ```",
-        'import math\n\n\ndef f(x):\n    """Doc."""\n   def f(x):\n    return x\n   \n',
-        "   def f(x):\n    return x\n   \n",
-        "   def f(x):\n    return x\n   ",
+        "1. First:\n   ```python\n   def f(x):\n       return x\n   ```",
+        "import math\n\n\ndef f(x):\n    return x\n",
+        "def f(x):\n    return x\n",
+        "def f(x):\n    return x\n",
     ),
     (
         "```python\ndef f(x):\n\treturn x\n```",

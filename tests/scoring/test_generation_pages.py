@@ -218,7 +218,7 @@ EVALPLUS = [
 ]  # fmt: skip
 
 FORMS = [*GSM8K, *BBH, *DROP, *MATH, *IFEVAL, *MBPP, *EVALPLUS]
-NEEDS = {"math500": "math_verify", "ifeval": "langdetect"}
+NEEDS = {"math500": ["math_verify"], "ifeval": ["langdetect", "punkt"]}
 IDS = [f"{form.benchmark}-{form.form}" for form in FORMS]
 
 
@@ -226,7 +226,7 @@ class Judge:
     """A form as its page declares it."""
 
     def __init__(self, form: Form, sandbox: Sandbox) -> None:
-        if extra := NEEDS.get(form.benchmark):
+        for extra in NEEDS.get(form.benchmark, []):
             pytest.importorskip(extra)
         self._function: Callable[..., None] = getattr(module(form.page), f"test_{form.benchmark}")
         benchmark = declared_benchmark(self._function)

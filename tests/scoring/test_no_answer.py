@@ -7,7 +7,16 @@ import pytest
 from lightllm_evals.records import Sample
 from lightllm_evals.scoring import evalplus, fences, humaneval, math500, mbpp
 
-PROSE = ["", " ", "I do not know.", "You have to define the function.\nThen return it.", "`x`"]
+PROSE = [
+    "",
+    " ",
+    "I do not know.",
+    "You have to define the function.\nThen return it.",
+    "`x`",
+    "Yes",
+    "f(x)",
+    " I do not know.",
+]
 CODE = [
     "```python\nx = 1\n```",
     "```\nx",
@@ -15,6 +24,10 @@ CODE = [
     "Sure:\n\nasync def f(x): ...",
     "    return x + 1",
     "class A:\n    def f(self): ...",
+    "f = lambda x: x",
+    "from operator import pos as f",
+    "    yield x",
+    "    x.append(1)\n    print(x)",
 ]
 SAMPLE = Sample(
     id="0",

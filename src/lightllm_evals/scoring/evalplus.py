@@ -29,15 +29,15 @@ def completed_program(sample: Sample, text: str) -> str:
 
 
 def instruct_program(sample: Sample, text: str) -> str:
-    """Returns the fenced block that defines the entry point, cleaned up; else the whole text.
+    """Returns the fenced block that defines or names the entry point, cleaned up; else the text.
 
-    "" for a text without code: no fenced block, and nothing that defines a function.
+    "" for a text without code.
     """
     name = sample["entry_point"]
     if not has_code(text):
         return ""
     code = block_with(text, [name])
-    return sanitized(code if re.search(rf"\bdef {re.escape(name)}\b", code) else text, name)
+    return sanitized(code if re.search(rf"\b{re.escape(name)}\b", code) else text, name)
 
 
 def sanitized(code: str, entry_point: str) -> str:
